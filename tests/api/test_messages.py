@@ -278,6 +278,14 @@ def test_tokens_are_counted_of_conversations_that_would_be_answered(call, path, 
     assert "template" not in error["message"]
 
 
+def test_tokens_are_counted_of_a_conversation_that_ends_with_an_answer_beside_tools(call, engine):
+    engine.model = replace(MODEL, max_model_len=4096)
+    engine.tokenizer = tool_tokenizer()
+    body = {"messages": [*HI, {"role": "assistant", "content": "yes"}], "tools": [WEATHER]}
+    counted = call("POST", f"{PATH}/count_tokens", json=body)
+    assert counted.json()["input_tokens"] > 20
+
+
 def test_a_conversation_that_the_server_should_keep_is_refused_as_clients_expect(call):
     body = {"messages": HI, "max_tokens": 5, "thread": {"type": "create"}}
     error = call("POST", PATH, json=body).json()["error"]

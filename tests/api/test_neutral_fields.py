@@ -176,11 +176,22 @@ def test_an_answer_can_be_sent_back_as_a_message(call, engine):
             "include_usage?",
         ),
         ("/v1/completions", {"foo": 1}, "unknown field: foo"),
+        ("/v1/messages", {"max_tokens": 5, "betas": ["a"]}, "unknown field: betas"),
+        (
+            "/v1/messages",
+            {"max_tokens": 5, "response_formats": 1},
+            "unknown field: response_formats",
+        ),
+        ("/infill", {"prompt_logprob": 1}, "unknown field: prompt_logprob"),
         ("/v1/completions", {"temprature" * 1000: 1}, "..."),
     ],
 )
 def test_an_unknown_field_is_told_with_one_that_is_spelled_alike(call, path, fields, message):
-    prompts = {"/v1/completions": {"prompt": "hi"}, "/v1/responses": {"input": "hi"}}
+    prompts = {
+        "/v1/completions": {"prompt": "hi"},
+        "/v1/responses": {"input": "hi"},
+        "/infill": {"input_prefix": "a", "input_suffix": "b"},
+    }
     prompt = prompts.get(path, {"messages": [{"role": "user", "content": "hi"}]})
     error = call("POST", path, json={**prompt, **fields}).json()["error"]
     assert error["message"].endswith(message)

@@ -129,6 +129,7 @@ class CountBody(Body):
 class MessagesBody(Generation):
     """The body of `/v1/messages`."""
 
+    absent = ABSENT
     model_config = ConfigDict(json_schema_extra=partial(without, (*ABSENT, "thread")))
 
     messages: Annotated[tuple[Message, ...], items(1)]

@@ -27,7 +27,7 @@ from unmask.types import FailureCode
 
 STOPPED_RETRY_AFTER_S = 5
 MAX_PATH = 200  # characters of a path in a message
-MAX_ALIKE = 40  # characters of a name that others are compared with
+MIN_ALIKE, MAX_ALIKE = 4, 40  # characters of names that are compared
 ALIKE = 0.7  # share of a name that is the same in one that is meant, as difflib counts it
 MAX_VALUE = 80  # characters of a value in a message
 READING = frozenset({"GET", "HEAD"})  # a path has both of them or neither
@@ -186,7 +186,8 @@ def unknown_field(path: str, name: str, known: Iterable[str]) -> InvalidRequest:
 
     Names with a word more or less are meant before others: `max_output_tokens` by `max_tokens`.
     """
-    names = sorted(known) if len(name) <= MAX_ALIKE else []
+    is_long = MIN_ALIKE <= len(name) <= MAX_ALIKE
+    names = sorted(each for each in known if len(each) >= MIN_ALIKE) if is_long else []
     nested = [each for each in names if _is_nested(set(each.split("_")), set(name.split("_")))]
     close = get_close_matches(name, nested or names, n=1, cutoff=ALIKE)
     hint = f"; did you mean {close[0]}?" if close else ""

@@ -1,7 +1,7 @@
 """The types that fields of a body have: numbers are numbers, never booleans or strings."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -102,6 +102,15 @@ def one_of(names: Iterable[str]) -> Any:
 
 
 class Body(BaseModel):
-    """A JSON object; fields it does not have are kept for `refuse_unsupported` to judge."""
+    """A JSON object; fields it does not have are kept for `refuse_unsupported` to judge.
+
+    `absent` are inherited fields that are unknown all the same.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    absent: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def known(cls) -> set[str]:
+        """Names of the fields that it has."""
+        return set(cls.model_fields).difference(cls.absent)

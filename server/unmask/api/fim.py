@@ -19,16 +19,12 @@ from unmask.api.structured import Structured, structure_of
 from unmask.tokenizer import Tokenizer
 
 DEFAULT_MAX_TOKENS = 128
-ABSENT = (
-    "n",
-    "best_of",
-    "return_token_ids",
-    "prompt_logprobs",
-)  # fields of `Generation` that are unknown here
 
 
 class FimBody(Generation):
     """The body of `/v1/fim/completions`."""
+
+    absent = ("n", "best_of", "return_token_ids", "prompt_logprobs")
 
     prompt: str
     suffix: str | None = None
@@ -48,7 +44,7 @@ class FimDialect:
 
     def check(self, body: FimBody) -> None:
         """Raise `InvalidRequest` for fields of other endpoints."""
-        refuse_fields(body, ABSENT)
+        refuse_fields(body)
 
     def field_names(self, body: FimBody) -> Mapping[str, str]:
         return {"seed": "random_seed"}

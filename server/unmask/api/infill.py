@@ -26,11 +26,6 @@ from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Finish, FinishReason
 
-# Fields of `Generation` that are unknown to this endpoint.
-ABSENT = (
-    *("n", "best_of", "stream_options", "stream_refinements", "diffusing", "return_token_ids"),
-    "prompt_logprobs",
-)
 PATHS: Mapping[str, str] = {"prompt": "input_prefix", "suffix": "input_suffix"}
 """Fields of a completion, and their paths here."""
 Json = dict[str, Any]
@@ -46,6 +41,11 @@ class ExtraText(Body):
 
 class InfillBody(Generation):
     """The body of `/infill`; `prompt` is the beginning of the line in which the gap is."""
+
+    absent = (
+        *("n", "best_of", "stream_options", "stream_refinements", "diffusing", "return_token_ids"),
+        "prompt_logprobs",
+    )
 
     input_prefix: str
     input_suffix: str
@@ -81,7 +81,7 @@ class InfillDialect:
 
     def check(self, body: InfillBody) -> None:
         """Raise `InvalidRequest` for fields of other endpoints."""
-        refuse_fields(body, ABSENT)
+        refuse_fields(body)
 
     def field_names(self, body: InfillBody) -> Mapping[str, str]:
         return {**PATHS, "max_tokens": "n_predict"}

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from unmask.api.anthropic_bodies import ABSENT, CountBody, MessagesBody, as_chat
+from unmask.api.anthropic_bodies import CountBody, MessagesBody, as_chat
 from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageParts, MessageSplitter
@@ -47,7 +47,7 @@ class MessagesDialect:
 
     def check(self, body: MessagesBody) -> None:
         """Raise `InvalidRequest` for an empty conversation, and for fields of other endpoints."""
-        refuse_fields(body, ABSENT)
+        refuse_fields(body)
         if body.thread is not None:
             raise InvalidRequest(
                 "thread is not supported: nothing is stored, so send the whole conversation",
@@ -93,10 +93,13 @@ class MessagesDialect:
 
 
 async def count_prompt_tokens(body: CountBody, backend: Backend) -> int:
-    """Tokens of a conversation; raises `InvalidRequest` for one that would not be answered."""
+    """Tokens of a conversation, also of one that ends with an answer beside tools.
+
+    Raises `InvalidRequest` for others whose messages and tools would not be answered.
+    """
     with respelled(PATHS):
         chat = as_chat(body)
-        CHAT.check(chat)
+        CHAT.check(chat.model_copy(update={"continue_final_message": None}))
         prompts = await CHAT.encode(chat, backend)
     return sum(map(len, prompts.token_ids))
 

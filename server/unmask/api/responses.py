@@ -25,17 +25,10 @@ from unmask.api.responses_bodies import (
 from unmask.api.sampling import refuse_fields
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
-from unmask.api.structured import Structured, StructuredBody
+from unmask.api.structured import Structured
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Finish
-
-# Fields of `Generation` that are unknown to this endpoint.
-ABSENT = (
-    *("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids"),
-    "prompt_logprobs",
-    *StructuredBody.model_fields,
-)
 
 
 class ResponseDialect:
@@ -51,7 +44,7 @@ class ResponseDialect:
 
     def check(self, body: ResponsesBody) -> None:
         """Raise `InvalidRequest` for an empty input, and for fields of other endpoints."""
-        refuse_fields(body, ABSENT)
+        refuse_fields(body)
         check_body(body)
         with respelled(paths_of(body)):
             CHAT.check(as_chat(body))

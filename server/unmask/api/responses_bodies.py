@@ -10,7 +10,7 @@ from unmask.api.body import MAX_TOOLS
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, Int, items
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
-from unmask.api.structured import ResponseFormat
+from unmask.api.structured import ResponseFormat, StructuredBody
 from unmask.api.tools.bodies import (
     WORDS,
     AllowedTool,
@@ -192,6 +192,12 @@ class TextOptions(Body):
 
 class ResponsesBody(Generation):
     """The body of `/v1/responses`."""
+
+    absent = (
+        *("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids"),
+        "prompt_logprobs",
+        *StructuredBody.model_fields,
+    )
 
     input: Annotated[
         tuple[Item, ...],

@@ -1,6 +1,6 @@
 """`SamplingParams` from the fields that all bodies share, one for each choice."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
@@ -84,17 +84,17 @@ def count_candidates(body: Generation, n: int) -> int:
     return best_of
 
 
-def refuse_fields(body: Generation, names: Collection[str]) -> None:
-    """Raise `InvalidRequest` for fields that are unknown to an endpoint.
+def refuse_fields(body: Generation) -> None:
+    """Raise `InvalidRequest` for inherited fields that are unknown to an endpoint.
 
     Empty ones are none, and neither is one choice.
     """
-    for name in names:
+    for name in body.absent:
         value = getattr(body, name)
         if name in ("n", "best_of") and value == 1:
             continue
         if value or (value == 0 and value is not False):
-            raise unknown_field(name, name, set(type(body).model_fields) - set(names))
+            raise unknown_field(name, name, body.known())
 
 
 def sampling_of(

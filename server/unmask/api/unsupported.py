@@ -189,7 +189,7 @@ def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
         raise InvalidRequest(f"{field} must be {kind}, got {json_excerpt(value)}", field=field)
     if name not in NEUTRAL:
         shown = field if len(field) <= MAX_NAME else f"{field[:MAX_NAME]}..."
-        raise unknown_field(shown, name, type(body).model_fields)
+        raise unknown_field(shown, name, body.known())
     if value in EMPTY or any(_is_same(value, neutral) for neutral in NEUTRAL[name]):
         return
     chooser = CHOOSERS.get(name)
