@@ -64,6 +64,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["generate", "hi", "--suffix", "end", "--editing-threshold", "1"], "editing_threshold is"),
         (["serve", "a", "--model", "b"], "set the model once"),
         (["serve", "/nowhere"], "there is no folder /nowhere; names of"),
+        (["serve", __file__], "test_commands.py is a file; a checkpoint is a folder"),
         (["serve", "--adapter", "nowhere"], "there is no folder nowhere; names of"),
         (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
         (["bench", "--rate", "1", "--concurrency", "2"], "set --concurrency or --rate, not both"),
@@ -92,10 +93,7 @@ def test_a_wrong_variable_stops_every_command_that_reads_settings():
 @pytest.mark.parametrize(
     ("section", "setting", "message"),
     [
-        ("model", 'path = "/nowhere"', "there is no folder /nowhere"),
-        ("model", 'tokenizer = "/nowhere"', "there is no folder /nowhere"),
-        ("server", 'tls_cert_file = "/nowhere"', "TLS file /nowhere cannot be read"),
-        ("server", 'api_key_file = "/nowhere"', "api_key_file /nowhere cannot be read"),
+        ("server", 'tls_key_file = "/nowhere"', "is set without server.tls_cert_file"),
         ("server", 'cors_origins = ["a"]', "server.cors_origins must be '*' or origins"),
         ("server", "health_port = 8000", "server.health_port must not be server.port"),
         ("server", 'uds = "a"\napi_processes = 2', "processes share no Unix socket"),
@@ -111,6 +109,27 @@ def test_a_file_that_would_end_a_start_is_not_valid(tmp_path, section, setting, 
         assert run.returncode == 2
         assert message in run.stderr
         assert run.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "message"),
+    [
+        ("model", 'path = "/nowhere"', "there is no folder /nowhere"),
+        ("model", 'path = "~nobody-here/a"', "~nobody-here/a: "),
+        ("model", 'tokenizer = "/nowhere"', "there is no folder /nowhere"),
+        ("server", 'tls_cert_file = "/nowhere"', "TLS file /nowhere cannot be read"),
+        ("server", 'api_key_file = "/nowhere"', "server.api_key_file /nowhere cannot be read"),
+    ],
+)
+def test_a_file_whose_paths_are_not_here_is_valid_with_a_word(tmp_path, section, setting, message):
+    file = tmp_path / "a.toml"
+    file.write_text(f"[{section}]\n{setting}\n")
+    run = unmask_here("config", "--check", str(file))
+    assert (run.returncode, run.stdout) == (0, f"{file} is valid\n")
+    assert run.stderr.startswith(f"unmask: here it would not start: {message}")
+    run = unmask_here("serve", "--config", str(file))
+    assert run.returncode == 2
+    assert message in run.stderr
 
 
 def test_config_prints_the_tree_and_where_values_were_found(tmp_path):

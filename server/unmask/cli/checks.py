@@ -12,10 +12,13 @@ from unmask.models.hub import check_path
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]+|null")  # of the `Origin` header
 
 
-def check_settings(config: Config) -> None:
-    """Raise `InvalidConfig` or `InvalidCheckpoint` for settings that would end a start at once."""
+def check_files(config: Config) -> None:
+    """Raise `InvalidConfig` or `InvalidCheckpoint` for files and folders that end a start here."""
+    from unmask.api.keys import KeyStore
+
     check_model(config.model)
-    check_server(config.server)
+    check_tls(config.server)
+    KeyStore(config.server)
 
 
 def check_model(model: ModelConfig) -> None:
@@ -28,17 +31,16 @@ def check_model(model: ModelConfig) -> None:
 def check_server(server: ServerConfig) -> None:
     """Raise `InvalidConfig` for settings of the server that cannot hold together.
 
-    They are processes of what has only one, a port for two purposes, TLS files without a
-    certificate and its key, a wrong file of keys, and origins that no browser sends.
+    They are processes of what has only one, a port for two purposes, a key without a certificate,
+    and origins that no browser sends.
     """
-    from unmask.api.keys import KeyStore
-
     for name in ("data_parallel", "api_processes"):
         if server.engine == "thread" and getattr(server, name) > 1:
             raise InvalidConfig(f"an engine on a thread is alone: set server.{name} to 1")
     if server.api_processes > 1 and server.uds is not None:
         raise InvalidConfig("processes share no Unix socket: set server.api_processes to 1")
-    _check_tls(server)
+    if server.tls_key_file is not None and server.tls_cert_file is None:
+        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
     if server.uds is None and server.port != 0 and server.health_port == server.port:
         raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
     for origin in server.cors_origins:
@@ -47,12 +49,10 @@ def check_server(server: ServerConfig) -> None:
                 "server.cors_origins must be '*' or origins such as http://localhost:3000, "
                 f"without a path, got {origin!r}"
             )
-    KeyStore(server)
 
 
-def _check_tls(server: ServerConfig) -> None:
-    if (server.tls_key_file is not None) and server.tls_cert_file is None:
-        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
+def check_tls(server: ServerConfig) -> None:
+    """Raise `InvalidConfig` for TLS files that have no certificate with its key."""
     if server.tls_cert_file is None:
         return
     for name in (server.tls_cert_file, server.tls_key_file):

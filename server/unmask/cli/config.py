@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli.checks import check_settings
+from unmask.cli.checks import check_files, check_server
 from unmask.cli.flags import with_config
+from unmask.errors import UnmaskError
 from unmask.settings import SECTIONS, Resolved, resolve
 
 
@@ -21,7 +22,12 @@ def config(
 ) -> None:
     """Print the resolved settings as TOML, with the source of each."""
     if check is not None:
-        check_settings(resolve(file=check, environment={}).config)
+        found = resolve(file=check, environment={}).config
+        check_server(found.server)
         typer.echo(f"{check} is valid")
+        try:
+            check_files(found)
+        except UnmaskError as error:  # it may be for another machine
+            typer.echo(f"unmask: here it would not start: {error}", err=True)
         return
     typer.echo(resolved.to_toml(), nl=False)

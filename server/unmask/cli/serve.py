@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from unmask.cli.checks import check_model, check_server
+from unmask.cli.checks import check_model, check_server, check_tls
 from unmask.cli.flags import with_config
 from unmask.cli.loading import loading
 from unmask.cli.output import err, out, set_up_logging
@@ -191,6 +191,7 @@ def guarded(server: ServerConfig) -> ServerConfig:
     from unmask.api.keys import KeyStore
 
     check_server(server)
+    check_tls(server)
     if KeyStore(server).asks_for_key or server.uds is not None:  # no page reaches a Unix socket
         return server
     if server.host not in LOOPBACK:

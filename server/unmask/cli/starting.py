@@ -92,7 +92,8 @@ class StartingEngine:
         if isinstance(failure, Exception) and not isinstance(failure, UnmaskError):
             logger.debug("the engine did not start", exc_info=failure)
             kind = type(failure).__name__
-            raise EngineStopped(f"the engine did not start: {kind}: {failure}") from None
+            reason = f"{kind}: {failure} (server.log_level debug shows where)"
+            raise EngineStopped(f"the engine did not start: {reason}") from None
         if failure is not None:
             raise failure
 

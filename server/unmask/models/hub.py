@@ -16,10 +16,23 @@ UNREAD = ["*/*.safetensors"]  # the same weights in other formats, such as those
 
 
 def check_path(path: str) -> None:
-    """Raise `InvalidCheckpoint` for neither a file or folder nor a name of the hub; no download."""
-    folder = Path(path).expanduser()
+    """Raise `InvalidCheckpoint` for neither a folder nor a name of the hub; no download."""
+    folder = _local(path)
     if not folder.exists() and not REPOSITORY.fullmatch(path.rstrip("/")):
         raise no_folder(folder)
+
+
+def _local(path: str) -> Path:
+    """The path of a folder; raises `InvalidCheckpoint` for a file, and for homes of nobody."""
+    try:
+        folder = Path(path).expanduser()
+    except RuntimeError as error:
+        raise InvalidCheckpoint(f"{path}: {error}") from None
+    if folder.is_file():
+        raise InvalidCheckpoint(
+            f"{path} is a file; a checkpoint is a folder with config.json and *.safetensors. {GGUF}"
+        )
+    return folder
 
 
 def no_folder(folder: Path) -> InvalidCheckpoint:
@@ -35,12 +48,8 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     Downloads missing files of these `patterns`; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE
     work as in huggingface_hub. Raises `InvalidCheckpoint`.
     """
-    folder = Path(path).expanduser()
+    folder = _local(path)
     path = path.rstrip("/")
-    if folder.is_file():
-        raise InvalidCheckpoint(
-            f"{path} is a file; a checkpoint is a folder with config.json and *.safetensors. {GGUF}"
-        )
     if folder.is_dir() or not REPOSITORY.fullmatch(path):
         return folder
     from huggingface_hub import snapshot_download  # slow to import, and folders do not need it

@@ -233,7 +233,8 @@ def _sendable(error: Exception) -> Exception:
             return error
     except Exception:
         logger.debug("an error cannot be sent", exc_info=True)
-    return EngineStopped(f"the engine did not start: {type(error).__name__}: {error}")
+    reason = f"{type(error).__name__}: {error} (server.log_level debug shows where)"
+    return EngineStopped(f"the engine did not start: {reason}")
 
 
 def main() -> None:
