@@ -242,6 +242,12 @@ def held_out_batches(part_tokens: int, block_len: int = 16) -> list[Batch]:
     return [collate(rows[i : i + num_rows], length) for i in starts]
 
 
+def check_finite(loss: Tensor | None, step: int) -> None:
+    """End a run whose loss is no number, with nothing saved since the last check."""
+    if loss is not None and not loss.isfinite():
+        raise SystemExit(f"the loss is {loss.item()} at step {step}: not saved")
+
+
 def run(trainer: Trainer, job: "Job", rank: int) -> None:
     """Train to the end of the schedule or SIGTERM; rank 0 saves and reports on the way."""
     held_out = held_out_batches(trainer.preset.part_tokens) if rank == 0 else []
@@ -261,6 +267,7 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
         waited_s += time.monotonic() - asked_s
         progress = job.schedule.progress(trainer.step, time.monotonic() - started_s)
         if progress >= 1.0 - job.schedule.decay_share and not has_plateau and rank == 0:
+            check_finite(average_loss, trainer.step)
             trainer.save(job.out / "plateau.pt")
             has_plateau = True
         value = trainer.update(parts, job.schedule.rate(trainer.step, progress))
@@ -274,8 +281,8 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
             continue
         reports = trainer.step % job.report_every == 0 or ends
         saves = now_s - saved_s > SAVE_EVERY_S or ends
-        if (reports or saves) and not average_loss.isfinite():
-            raise SystemExit(f"the loss is {average_loss.item()} at step {trainer.step}: not saved")
+        if reports or saves:
+            check_finite(average_loss, trainer.step)
         if reports:
             speed = (trainer.num_tokens - first_tokens) / (now_s - started_s)
             entry = {

@@ -5,14 +5,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.llama_cpp import Shape, Work, gguf_name, interleaved, run_llama_cpp
+from benchmarks.llama_cpp import Work, run_llama_cpp
+from benchmarks.llama_cpp_model import Shape, gguf_name, interleaved
 
 SHAPE = Shape(vocab_size=32, hidden_size=16, intermediate_size=24, num_layers=2, num_heads=2)
 PROGRAM = """#!/bin/sh
 echo "$@" > "$(dirname "$0")/arguments"
 echo "total time: 2000.00ms, time per step: 250.00ms, sampling time per step: 25.00ms" >&2
 echo
-echo "27,db31,"
+echo "27,db31,$(printf a%.0s $(seq 28))"
 """
 
 
@@ -53,7 +54,7 @@ def test_time_and_tokens_are_read_of_the_program(tmp_path: Path) -> None:
     program.write_text(PROGRAM)
     program.chmod(0o755)
     run = run_llama_cpp(program, tmp_path / "model", "ab", Work(32, 32, 4), threads=1)
-    assert run.tokens == (27, 3, 1, 31)
+    assert run.tokens == (27, 3, 1, 31, *[0] * 28)
     assert (run.elapsed_s, run.num_tokens, run.tokens_per_s) == (2.0, 32, 16.0)
     assert run.sampling_s == 0.025 * 16
     arguments = (tmp_path / "arguments").read_text()

@@ -111,8 +111,9 @@ def test_the_mean_of_weights_follows_slowly_and_is_what_a_run_saves(tmp_path: Pa
     torch.testing.assert_close(weights["model.embed_tokens.weight"], mean.bfloat16())
 
 
+@pytest.mark.parametrize(("report_every", "step"), [(1, 1), (100, 2)])
 def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    report_every: int, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [])
@@ -123,14 +124,14 @@ def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
     job = Job(
         out=tmp_path,
         preset=model.preset,
-        schedule=Schedule(steps=2),
+        schedule=Schedule(steps=4, decay_share=0.5),
         threads=None,
         resume=None,
         init=None,
         seed=0,
-        report_every=1,
+        report_every=report_every,
     )
-    with pytest.raises(SystemExit, match="loss is nan at step 1"):
+    with pytest.raises(SystemExit, match=f"loss is nan at step {step}"):
         train.run(model, job, rank=0)
     assert not list(tmp_path.iterdir())
 
