@@ -46,6 +46,19 @@ def test_nothing_is_installed_when_told_so():
     assert "PYTHONPATH=server:kernels /opt/python -m pytest" in text
 
 
+def test_compiled_modules_are_kept_as_they_are_not_compiled_when_they_are_installed(tmp_path):
+    (tmp_path / "more.mk").write_text("show:\n\t@echo [$$PYTHONDONTWRITEBYTECODE]\n")
+    run = subprocess.run(
+        ["make", "-s", "-f", "Makefile", "-f", str(tmp_path / "more.mk"), "show"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout == "[]\n"
+
+
 def test_all_tests_are_what_a_change_must_pass_and_the_exhaustive_ones():
     usual = make("test", "INSTALL=0", "PYTHON=python").splitlines()
     every = make("test-all", "INSTALL=0", "PYTHON=python").splitlines()
