@@ -21,7 +21,7 @@ else
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 endif
-# Modules are compiled when they are first imported, and kept so; most of what is installed never is.
+# Modules are compiled when they are first imported, which most are not, and are kept so.
 unexport PYTHONDONTWRITEBYTECODE
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.family_shapes import LLADA
+
 LETTERS = string.ascii_lowercase  # tokens; the others are numbers
 
 
@@ -27,9 +29,7 @@ class Shape:
 
     def config(self) -> dict[str, Any]:
         """`config.json`."""
-        return {
-            "architectures": ["LLaDAModelLM"],
-            "model_type": "llada",
+        return LLADA.config | {
             "vocab_size": self.vocab_size,
             "embedding_size": self.vocab_size,
             "mask_token_id": self.mask_token_id,
@@ -38,10 +38,6 @@ class Shape:
             "n_layers": self.num_layers,
             "n_heads": self.num_heads,
             "n_kv_heads": self.num_heads,
-            "rms_norm_eps": 1e-5,
-            "rope_theta": 5e5,
-            "max_sequence_length": 1024,
-            "weight_tying": False,
             "torch_dtype": "float32",
         }
 

@@ -54,6 +54,12 @@ class RateLimited(UnmaskError):
 class EngineStopped(UnmaskError):
     """The engine is shutting down or has failed; the message says which."""
 
+    @classmethod
+    def at_start(cls, error: BaseException) -> "EngineStopped":
+        """The error of an engine that did not start because of another, in one line."""
+        reason = f"{type(error).__name__}: {error} (server.log_level debug shows where)"
+        return cls(f"the engine did not start: {reason}")
+
 
 class EngineStarting(UnmaskError):
     """The model is being loaded; the message has the progress."""

@@ -16,7 +16,7 @@ from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 from unmask.parameter import Parameter, number, parameter
 from unmask.value_types import ValueType
-from unmask_kernels.policies.table import ALIASES, POLICIES, PolicyName
+from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
 
 POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
 CacheName = Literal["none", "prefix", "dual", "block", "delayed"]
@@ -253,6 +253,11 @@ class SamplingParams:
             )
         if self.allowed_token_ids is not None and not self.allowed_token_ids:
             raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
+
+    @property
+    def mixes(self) -> bool:
+        """True if its policy mixes embeddings with the mask token's (DMax)."""
+        return self.policy is not None and BY_NAME[self.policy].mixes
 
     def asks_for(self, name: str) -> bool:
         """True if a parameter has a value that changes anything."""

@@ -12,18 +12,13 @@ from tests.support.forward import block_causal, logits_of
 from tests.support.golden import load_golden
 from tests.support.mlx import pack_with_mlx
 from tests.support.packing import GPTQ_PACKINGS, PACKINGS, pack_checkpoint
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.stored import load
 from unmask.errors import InvalidCheckpoint
-from unmask.models.registry import LoadedModel, load_model
+from unmask.models.registry import LoadedModel
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.four_bits import FourBitProduct
 
 pytestmark = pytest.mark.usefixtures("triton_kernels")
-
-
-def load(folder: Path, **options: str) -> LoadedModel:
-    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
-    return load_model(config, DecodingConfig())
 
 
 def logits(loaded: LoadedModel) -> Tensor:

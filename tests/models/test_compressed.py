@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.support.compressing import compress
 from tests.support.engines import assert_same_in_company, plain_requests
-from tests.support.forward import block_causal, logits_of
+from tests.support.stored import held, logits
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
@@ -79,23 +79,8 @@ def load(folder: Path, **options: str) -> LoadedModel:
     return load_model(config, DecodingConfig())
 
 
-def logits(loaded: LoadedModel) -> torch.Tensor:
-    ids = torch.arange(40) * 11 % 500
-    return logits_of(loaded, ids, block_causal(40, 4))
-
-
 def difference(one: torch.Tensor, other: torch.Tensor) -> float:
     return ((one - other).abs().max() / other.abs().max()).item()
-
-
-def held(loaded: LoadedModel) -> set[torch.dtype]:
-    """Types of the weights of a layer's products."""
-    layer = loaded.model._layers[0]
-    products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
-    return {
-        torch.float32 if p.scales is None else p.weight.dtype  # packed weights have no type
-        for p in products
-    }
 
 
 @pytest.mark.parametrize("quantization", ["auto", "none"])

@@ -8,13 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tests.support.forward import block_causal, logits_of
 from tests.support.packing import GPTQ_PACKINGS, Packing, gptq, gptq_config
 from tests.support.packing import pack_checkpoint as pack
+from tests.support.stored import held, load, logits
 from tests.support.tiny import GOLDEN
-from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Weights
 from unmask_kernels.quantization.ops import emulated_w8a8
 
@@ -30,21 +28,6 @@ ONE_GROUP = {"3 bits v2 128", "8 bits 128"}
 
 def by(*makers: str) -> dict[str, Any]:
     return {"meta": {"quantizer": list(makers)}}
-
-
-def load(folder: Path, **options: str) -> LoadedModel:
-    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
-    return load_model(config, DecodingConfig())
-
-
-def logits(loaded: LoadedModel) -> Tensor:
-    return logits_of(loaded, torch.arange(40) * 11 % 500, block_causal(40, 4))
-
-
-def held(loaded: LoadedModel) -> set[torch.dtype]:
-    layer = loaded.model._layers[0]
-    products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
-    return {torch.float32 if p.scales is None else p.weight.dtype for p in products}
 
 
 def read(folder: Path, parts: dict[str, Tensor], config: dict[str, Any]) -> Tensor:

@@ -2,28 +2,15 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from tests.support.forward import block_causal, logits_of
 from tests.support.lora import draw_pairs, merged, write_adapter
 from tests.support.mlx import pack_with_mlx
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.stored import load, logits
 from unmask.errors import InvalidCheckpoint
-from unmask.models.registry import LoadedModel, load_model
-
-
-def load(folder: Path, **options: Any) -> LoadedModel:
-    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
-    return load_model(config, DecodingConfig())
-
-
-def logits(loaded: LoadedModel) -> Tensor:
-    return logits_of(loaded, torch.arange(40) * 11 % 500, block_causal(40, 4))
 
 
 def test_every_matrix_is_the_one_that_is_meant(tiny_folder: Path, tmp_path: Path) -> None:

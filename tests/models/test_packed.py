@@ -14,7 +14,6 @@ from torch import Tensor
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from tests.support.engines import assert_same_in_company, plain_requests
-from tests.support.forward import block_causal, logits_of
 from tests.support.packing import (
     PACKINGS,
     Packing,
@@ -27,10 +26,9 @@ from tests.support.packing import (
     pack_checkpoint,
 )
 from tests.support.plain import write_folder
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.stored import held, load, logits
 from unmask.errors import InvalidCheckpoint
 from unmask.models.quantization_files import find_quantization
-from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Weights
 from unmask_kernels.quantization.ops import emulated_w8a8
 
@@ -39,22 +37,6 @@ CPU = torch.device("cpu")
 # Held in 8 bits with the same numbers: one scale an output anywhere, groups of 128 inputs where
 # products are W8A8.
 PER_OUTPUT, GROUPS_OF_128 = {"int4 channel"}, {"int4 group 128", "awq 128", "gptq v2"}
-
-
-def load(folder: Path, **options: str) -> LoadedModel:
-    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
-    return load_model(config, DecodingConfig())
-
-
-def logits(loaded: LoadedModel) -> Tensor:
-    return logits_of(loaded, torch.arange(40) * 11 % 500, block_causal(40, 4))
-
-
-def held(loaded: LoadedModel) -> set[torch.dtype]:
-    """Types of the weights of a layer's products; float32 of packed ones."""
-    layer = loaded.model._layers[0]
-    products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
-    return {torch.float32 if p.scales is None else p.weight.dtype for p in products}
 
 
 @pytest.mark.parametrize("name", PACKINGS)

@@ -17,7 +17,6 @@ ANTHROPIC_TYPES: Mapping[int, str] = {
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
-    529: "overloaded_error",
 }
 """Types of errors with these statuses, in mid-stream too; of others there are `OTHER_TYPES`."""
 OTHER_TYPES = ("invalid_request_error", "api_error")  # below 500, and from there

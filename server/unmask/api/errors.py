@@ -186,8 +186,8 @@ def unknown_field(path: str, name: str, known: Iterable[str]) -> InvalidRequest:
 
     Names with a word more or less are meant before others: `max_output_tokens` by `max_tokens`.
     """
-    is_long = MIN_ALIKE <= len(name) <= MAX_ALIKE
-    names = sorted(each for each in known if len(each) >= MIN_ALIKE) if is_long else []
+    compares = MIN_ALIKE <= len(name) <= MAX_ALIKE
+    names = sorted(each for each in known if len(each) >= MIN_ALIKE) if compares else []
     nested = [each for each in names if _is_nested(set(each.split("_")), set(name.split("_")))]
     close = get_close_matches(name, nested or names, n=1, cutoff=ALIKE)
     hint = f"; did you mean {close[0]}?" if close else ""

@@ -91,9 +91,7 @@ class StartingEngine:
         failure = self.failure
         if isinstance(failure, Exception) and not isinstance(failure, UnmaskError):
             logger.debug("the engine did not start", exc_info=failure)
-            kind = type(failure).__name__
-            reason = f"{kind}: {failure} (server.log_level debug shows where)"
-            raise EngineStopped(f"the engine did not start: {reason}") from None
+            raise EngineStopped.at_start(failure) from None
         if failure is not None:
             raise failure
 

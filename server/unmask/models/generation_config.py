@@ -17,7 +17,7 @@ from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.sampling_params import SETTINGS
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CanvasSchedule, SamplingParams
-from unmask_kernels.policies.table import BY_NAME, NUMBERS
+from unmask_kernels.policies.table import NUMBERS
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def read_plain_sampling(
     Values of a preset were published for use with revised tokens, so they are left out too. A
     policy that mixes embeddings gives way to the checkpoint's own, if that is another.
     """
-    mixes = _mixes(sampling)
+    mixes = sampling.mixes
     edits = traits.can_edit and sampling.editing_threshold is not None
     if not edits and not mixes:
         return None
@@ -88,7 +88,7 @@ def read_plain_sampling(
         own = _own(family, traits, checkpoint, None, preset, presets=presets)
         for key in ("policy", *NUMBERS):
             defaults.pop(key, None)
-            value = None if own is None or _mixes(own) else getattr(own, key)
+            value = None if own is None or own.mixes else getattr(own, key)
             if value is not None:
                 defaults[key] = value, FILE
     return _params(defaults)
@@ -132,10 +132,6 @@ def _own(
 def _plain_preset(family: Family, traits: Traits, checkpoint: Checkpoint) -> str | None:
     """The preset without revised tokens, if there is one."""
     return PLAIN if PLAIN in _presets(family, traits, checkpoint) else None
-
-
-def _mixes(sampling: SamplingParams) -> bool:
-    return sampling.policy is not None and BY_NAME[sampling.policy].mixes
 
 
 def _defaults(

@@ -9,7 +9,6 @@ import re
 
 from unmask.models.family import Presets
 from unmask.types import SamplingParams
-from unmask_kernels.policies.table import BY_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def mixing_presets(name: str) -> Presets:
 
 def warn_of_mixing(name: str, sampling: SamplingParams) -> None:
     """Log that a checkpoint's embeddings are mixed though it is not known to be trained for it."""
-    if sampling.policy is not None and BY_NAME[sampling.policy].mixes and not NAME.search(name):
+    if sampling.mixes and not NAME.search(name):
         logger.warning(
             "decoding.policy is %s, but %s is not known to be trained for it: compare it with "
             "--policy threshold by unmask eval",

@@ -26,7 +26,6 @@ from unmask.models.multi_block import warn_of_training
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, AttentionPattern, ModelInfo, SamplingParams
-from unmask_kernels.policies.table import BY_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +194,7 @@ def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
 def _check_mixing(sampling: SamplingParams, decoding: DecodingConfig, traits: Traits) -> None:
     """Raise `InvalidConfig` for defaults with which every request would be refused."""
     policy = sampling.policy
-    if policy is None or not BY_NAME[policy].mixes:
+    if not sampling.mixes:
         return
     if not traits.can_mix:
         raise InvalidConfig(

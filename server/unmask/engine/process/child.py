@@ -233,8 +233,7 @@ def _sendable(error: Exception) -> Exception:
             return error
     except Exception:
         logger.debug("an error cannot be sent", exc_info=True)
-    reason = f"{type(error).__name__}: {error} (server.log_level debug shows where)"
-    return EngineStopped(f"the engine did not start: {reason}")
+    return EngineStopped.at_start(error)
 
 
 def main() -> None:

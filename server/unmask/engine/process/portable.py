@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.process.messages import Add, Forget
-from unmask.engine.schedule.requests import Automata, Resolved
+from unmask.engine.schedule.requests import Automata, Counted, Resolved
 from unmask.types import Request
 
 
@@ -24,7 +24,13 @@ class Sender:
         self._numbers = weakref.WeakKeyDictionary[TokenAutomaton, int]()
         self._next = itertools.count()
 
-    def message(self, request: Request, automata: Automata, send: Callable[[Forget], None]) -> Add:
+    def message(
+        self,
+        request: Request,
+        automata: Automata,
+        send: Callable[[Forget], None],
+        counted: Counted | None = None,
+    ) -> Add:
         """The message for a request, with the automata that the other process does not have.
 
         `send` is called from any thread once an automaton is not needed any more.
@@ -37,7 +43,7 @@ class Sender:
                 fresh.append((number, automaton))
                 weakref.finalize(automaton, send, Forget(number)).atexit = False
             numbers.append(number)
-        return Add(request, tuple(numbers), tuple(fresh))
+        return Add(request, tuple(numbers), tuple(fresh), counted)
 
     def clear(self) -> None:
         """Note that the other process has none any more."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 from unmask.engine.process.handle import EngineLost
 from unmask.engine.process.messages import Abort, Ready, Resume, Stepped
@@ -148,6 +147,5 @@ class Replica:
     def _send(self, session: ProcessSession) -> None:
         """Send a request to the process, and automata that it does not have."""
         process = self.supervisor.process
-        counted = session.counted
-        message = self._sender.message(session.begin(), session.automata, process.send)
-        process.send(replace(message, counted=counted))
+        request, automata = session.begin(), session.automata
+        process.send(self._sender.message(request, automata, process.send, session.counted))

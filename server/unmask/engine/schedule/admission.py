@@ -13,7 +13,7 @@ from unmask.engine.schedule.resolution import resolve_with_defaults
 from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.sampling_params import PARAMETERS
 from unmask.types import ModelInfo, Request, SamplingParams
-from unmask_kernels.policies.table import BY_NAME, NUMBERS
+from unmask_kernels.policies.table import NUMBERS
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +75,8 @@ def _fewer_defaults(params: SamplingParams, model: ModelInfo) -> Iterator[Sampli
         yield from _without_some(params, default, own)
         return
     yield plain
-    mixes = default.policy is not None and BY_NAME[default.policy].mixes
     # The numbers published for mixed embeddings go with them, as they do in `plain`.
-    kept = ("policy",) if mixes else ()
+    kept = ("policy",) if default.mixes else ()
     yield from _without_some(params, default, own, kept)
     yield from _without_some(params, plain, own)
 
