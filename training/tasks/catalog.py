@@ -28,6 +28,7 @@ from training.tasks.numbers import tables as number_tables
 from training.tasks.passages import labels, reading, reasoning
 from training.tasks.passages import lookup as passages
 from training.tasks.passages.happenings import happening
+from training.tasks.passages.notices import notice
 from training.tasks.passages.story import story
 from training.tasks.problem import Problem, Split, Turn, belongs_to
 from training.tasks.sql import drills as sql_drills
@@ -166,6 +167,7 @@ COUNTED: Mapping[str, Task] = {
 DRILLS: Mapping[str, Task] = {
     "same_attribute": Task(passages.same_attribute, 4.0),
     "happening": Task(happening, 8.0),
+    "notice": Task(notice, 8.0),
     "drill": mixed(
         (drills.repeat_long, 4.0),
         (drills.lay_out_long, 5.0),

@@ -175,7 +175,7 @@ def happening(draw: Draw) -> Problem:
         question, words = draw.pick(one.asked)
         answer = f"{capital(words).removesuffix('.')}."
     passage = " ".join(each.text for each in found)
-    request = _framed(draw, passage, draw.typed(question))
+    request = framed(draw, passage, draw.typed(question))
     return Problem("happening", (f"{PRIMITIVE}:happening",), ask(request), answer)
 
 
@@ -188,7 +188,7 @@ def _told_apart(draw: Draw, kinds: list[Callable[[Draw], Happening]]) -> list[Ha
             return found
 
 
-def _framed(draw: Draw, passage: str, question: str) -> str:
+def framed(draw: Draw, passage: str, question: str) -> str:
     """Passage and question as people put them together."""
     if draw.chance(0.55):
         return draw.pick(BARE).format(p=passage, q=question)
