@@ -10,6 +10,7 @@ from training.tasks.numbers import drills as number_drills
 from training.tasks.passages.frames import FRAMES, QUESTION_FIRST
 from training.tasks.passages.happenings import happening
 from training.tasks.passages.lookup import UNKNOWN
+from training.tasks.passages.notices import notice
 from training.tasks.sql import drills as sql_drills
 from training.tasks.text import everyday, letter_drills, lists, sequences, strings
 from training.wordings import Draw, allowed, expansions, plain, trained_texts
@@ -122,3 +123,18 @@ def test_happenings_are_answered_in_the_words_of_the_text() -> None:
         if problem.answer != UNKNOWN:
             said = answer.removeprefix("Because ")
             assert said.lower() in problem.turns[0].content.lower()
+
+
+def test_notes_are_answered_in_the_words_of_the_text() -> None:
+    rng = Random(3)
+    added = {"at", "on", "in", "until", "to", "from", "because", "after", "yes", "no", "it", "a"}
+    for _ in range(600):
+        problem = notice(Draw(rng))
+        request = problem.turns[0].content
+        assert not {*"{}[]"} & {*request, *problem.answer}
+        if problem.answer != UNKNOWN:
+            said = {word.strip(".").removesuffix("'s") for word in problem.answer.lower().split()}
+            asked = {
+                word.strip(".,?!:'\"`“”").removesuffix("'s") for word in request.lower().split()
+            }
+            assert said <= asked | added
