@@ -26,5 +26,8 @@ class IdTokenizer:
     def decode(self, ids: Sequence[int], **_: Any) -> str:
         return "".join(f" {i}" for i in ids)
 
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
+        return [str(i) for i in ids]
+
     def get_added_vocab(self) -> dict[str, int]:
         return {}

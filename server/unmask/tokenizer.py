@@ -218,6 +218,11 @@ class Tokenizer:
             text = self._texts[token_id] = self.decode([token_id], skip_special_tokens=False)
         return text
 
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """The vocabulary's own spelling of each token, such as `Ġhi`."""
+        found: list[str] = self._inner.convert_ids_to_tokens(list(token_ids))
+        return found
+
     def reserve(self, token_ids: Iterable[int]) -> None:
         """Protect these tokens of the model, like special ones, against spellings in messages.
 

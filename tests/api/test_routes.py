@@ -36,6 +36,15 @@ def test_a_prompt_is_tokenized_as_a_completion_would_be(call, engine):
     assert list(engine.requests[0].prompt_token_ids) == ids
 
 
+def test_token_strs_are_the_vocabularys_spellings(call):
+    body = call("POST", "/tokenize", json={"prompt": "hi<|end|>", "return_token_strs": True}).json()
+    assert len(body["token_strs"]) == body["count"] == 3
+    assert body["token_strs"] == TOKENIZER.pieces(body["tokens"])
+    assert body["token_strs"][-1] == "<|end|>"
+    ids = {"prompt": "hi", "return_token_strs": 1}
+    assert call("POST", "/tokenize", json=ids).json()["error"]["param"] == "return_token_strs"
+
+
 def test_messages_are_tokenized_as_a_chat_would_be(call, engine):
     messages = [{"role": "user", "content": "hi"}]
     ids = call("POST", "/tokenize", json={"messages": messages}).json()["tokens"]

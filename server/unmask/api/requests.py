@@ -247,6 +247,7 @@ class TokenizeBody(Body):
     prompt: str | None = None
     messages: Annotated[tuple[ChatMessage, ...] | None, items(1)] = None
     tools: tuple[Tool, ...] | None = None
+    return_token_strs: Bool | None = None
     add_special_tokens: Bool | None = None
     add_generation_prompt: Bool | None = None
     continue_final_message: Bool | None = None

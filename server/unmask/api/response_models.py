@@ -299,11 +299,12 @@ class ModelList(TypedDict):
 
 @exact
 class TokenizedPrompt(TypedDict):
-    """Token ids."""
+    """Token ids, and their spellings in the vocabulary."""
 
     count: int
     max_model_len: int
     tokens: Sequence[int]
+    token_strs: NotRequired[list[str]]
 
 
 @exact

@@ -172,6 +172,9 @@ def model_routes(backend: Backend) -> APIRouter:
             "max_model_len": client.model.max_model_len,
             "tokens": ids,
         }
+        if body.return_token_strs:
+            pieces = client.tokenizer.pieces
+            answer["token_strs"] = await backend.workers.run(lambda: pieces(ids), len(ids))
         return JSONResponse(answer)  # skips FastAPI's encoder, which visits each id
 
     @router.post(
