@@ -49,6 +49,7 @@ def test_nothing_else_is_in_the_wheel(names):
     assert {info + "licenses/LICENSE", info + "entry_points.txt"} <= names
 
 
+@pytest.mark.exhaustive
 def test_the_source_distribution_has_the_tests_and_no_reference_tensors(tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -189,6 +189,7 @@ def test_an_empty_model_is_the_one_that_is_served(call, path):
 VALUES = {str: "high", bool: True, dict: {"a": "b", "c": {}}, float: 0.5, list: ["a"]}
 
 
+@pytest.mark.usual_cases(30)
 @pytest.mark.parametrize("path", [COMPLETIONS, CHAT])
 @pytest.mark.parametrize("name", HINTS)
 def test_fields_that_change_nothing_are_accepted(call, engine, path, name):

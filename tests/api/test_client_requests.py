@@ -106,6 +106,7 @@ def streamed_parts_of(path, text):
     return texts, [(name, json.loads(arguments)) for name, arguments in calls]
 
 
+@pytest.mark.usual_cases(16)
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: f"{r['client']}: {r['call']}")
 def test_a_request_is_taken_as_it_is_and_the_answer_matches_its_schema(send, request_):
     path, body = request_["path"], request_["body"]

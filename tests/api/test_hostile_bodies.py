@@ -74,6 +74,7 @@ BODIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize(("path", "body", "field"), BODIES, ids=lambda value: str(value)[:40])
 def test_more_than_can_ever_fit_is_refused_before_anything_is_encoded(
     call, tokenizer, path, body, field

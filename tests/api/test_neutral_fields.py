@@ -139,6 +139,7 @@ def test_top_k_that_is_off_overrides_the_default_of_a_checkpoint(call, engine, o
     assert request.sampling.top_k == 0
 
 
+@pytest.mark.usual_cases(30)
 @pytest.mark.parametrize("name", sorted(set(NEUTRAL) - OF_ONE_ENDPOINT))
 def test_a_known_field_is_neutral_when_null_and_refused_when_it_asks_for_something(call, name):
     assert call("POST", "/v1/completions", json={"prompt": "hi", name: None}).status_code == 200

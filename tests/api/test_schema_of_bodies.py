@@ -89,12 +89,14 @@ def validator(call):
     return of_path
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize(("path", "body"), TAKEN, ids=str)
 def test_what_is_taken_is_valid(call, validator, path, body):
     assert call("POST", path, json=body).status_code == 200
     validator(path).validate(body)
 
 
+@pytest.mark.usual_cases(15)
 @pytest.mark.parametrize(("path", "body"), REFUSED, ids=str)
 def test_what_is_refused_is_invalid(call, validator, path, body):
     assert call("POST", path, json=body).status_code == 400

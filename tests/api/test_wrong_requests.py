@@ -241,7 +241,7 @@ def full(path, body):
     return {"messages": HI, **body} if path == CHAT else {"prompt": "hi", **body}
 
 
-@pytest.mark.usual_cases(150)
+@pytest.mark.usual_cases(75)
 @pytest.mark.parametrize(("path", "body", "param"), CASES, ids=lambda value: str(value)[:50])
 def test_a_wrong_field_is_refused_by_its_name(call, engine, path, body, param):
     content = json.dumps(full(path, body)).replace("Infinity", "1e999")

@@ -50,6 +50,7 @@ def test_http_s_goal_is_judged_at_the_most_requests() -> None:
     assert "met (91.0%)" in list(serving.table(result))[-1]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif("lmdeploy" in sys.modules, reason="it is installed")
 def test_a_peer_that_is_not_installed_is_a_row_with_its_error() -> None:
     rows = peers.measure_apart("lmdeploy", small=True)

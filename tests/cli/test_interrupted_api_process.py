@@ -36,6 +36,7 @@ def test_ctrl_c_while_processes_start_leaves_no_traceback(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_second_signal_ends_processes_that_hang_too() -> None:
     async def run() -> None:

@@ -26,6 +26,7 @@ def test_a_server_says_where_it_listens_and_answers_there(tiny_folder):
     assert not any("GET /health" in line for line in server.log), "the access log is off"
 
 
+@pytest.mark.exhaustive
 def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
     args = ("--api-key", "hunter2", "--log-format", "json", "--access-log", "--engine", "thread")
     with serving(str(tiny_folder), *args) as server:
@@ -87,6 +88,7 @@ def test_a_request_that_takes_too_long_is_told_so_and_given_up(tiny_folder):
     assert lines[-1] == "[DONE]"
 
 
+@pytest.mark.exhaustive
 def test_a_second_signal_stops_at_once_without_a_traceback(tiny_folder):
     with serving(str(tiny_folder), "--shutdown-timeout-s", "600") as server:
         body = {"prompt": "abc", "max_tokens": 2000, "ignore_eos": True, "stream": True}

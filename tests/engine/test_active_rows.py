@@ -173,6 +173,7 @@ def test_an_answer_depends_on_the_request_alone(
         assert answers[request.request_id].essence == run_alone(loaded, request).essence
 
 
+@pytest.mark.exhaustive
 @given(batch=requests(max_size=3), overlap=st.booleans())
 @settings(few, max_examples=4)
 def test_answers_with_graphs_are_the_same(

@@ -120,6 +120,7 @@ def test_lengths_are_counted(usual: LoadedModel) -> None:
     assert read("unmask_block_length_bucket", {"le": "16.0"}) == 2
 
 
+@pytest.mark.exhaustive
 @given(
     batch=requests(),
     num_pages=st.sampled_from([19, 400]),

@@ -48,6 +48,7 @@ def replayed() -> Recordings:
     return Recordings()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usual_cases(1)
 @given(
     batch=canvas_requests(kinds=(*KINDS, *UNUSUAL)),

@@ -62,6 +62,7 @@ def test_answers_are_those_without_speculation(
         assert told(answers[request.request_id]) == told(run_alone(tiny, request))
 
 
+@pytest.mark.exhaustive
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=3),
     block_length=st.sampled_from([1, 4, 8, 16]),

@@ -30,7 +30,7 @@ def test_ragged_rows_agree_with_float64(
     check(attention(case.query, case.keys, case.values, case.plan(), 0.2), exact(case, 0.2))
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(2)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize(("heads", "page_size"), [((4, 2), 16), ((3, 3), 24), ((5, 1), 4)])
@@ -65,6 +65,7 @@ def test_heads_of_any_size_are_filled_up(
     check(out, exact(case, 0.2, starts))
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_a_query_sees_nothing_before_its_start(
     dtype: torch.dtype, device: torch.device, backend: Backend
@@ -103,6 +104,7 @@ def test_pages_of_8_bits_have_a_scale_for_each_head(
     check(out, exact(case, 0.2))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)

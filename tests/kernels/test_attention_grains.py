@@ -75,6 +75,7 @@ def test_dealing_grains_to_more_programs_changes_no_bit(
     assert error < TOLERANCES[dtype]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
 @pytest.mark.parametrize("tma", [False, True])

@@ -91,6 +91,7 @@ def assert_near(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
         assert error < tolerance * expected.abs().max()
 
 
+@pytest.mark.usual_cases(20)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("shape", [(70, 40, 96), (1, 300, 48), (5, 33, 1040), (0, 16, 32)])
@@ -116,7 +117,7 @@ def test_products_agree_with_float64(
     assert_near(product(bias, poisoned(residual)), added + bias.double(), dtype)
 
 
-@pytest.mark.usual_cases(12)
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("tile", TILES, ids=str)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("num_rows", "num_inputs"), [(3, 96), (130, 640), (150, 256)])
@@ -239,6 +240,7 @@ def test_a_weight_is_measured_beside_its_floor(grouped: bool, device: torch.devi
     assert all(row["us"] > 0 and row["floor_us"] > 0 for row in found)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("triton_kernels")
 def test_a_sweep_times_every_candidate(
     device: torch.device, capsys: pytest.CaptureFixture[str]

@@ -85,7 +85,7 @@ def kernels(
     return Kernels(dtype, compiled.input_unit())
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @needs_compiler
 @pytest.mark.parametrize("num_rows", [0, 1, 5, 6, 13, 17, 33, 97, 193, 401])
 @pytest.mark.parametrize(("num_outputs", "num_inputs"), [(1, 2), (33, 40), (64, 2050), (50, 4100)])
@@ -118,6 +118,7 @@ def test_products_of_every_shape_are_right(
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
 
 
+@pytest.mark.usual_cases(6)
 @needs_compiler
 @pytest.mark.parametrize("num_rows", [1, 70, 700])
 def test_experts_are_right_and_batch_invariant(kernels: Kernels, num_rows: int) -> None:
@@ -288,6 +289,7 @@ def found_with(**environment: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.exhaustive
 def test_without_a_compiler_there_are_no_kernels(tmp_path: Path) -> None:
     result = found_with(PATH=str(tmp_path), HOME=str(tmp_path))
     assert result == "False\n"

@@ -83,6 +83,7 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
     return ((one - other).abs().max() / other.abs().max()).item()
 
 
+@pytest.mark.usual_cases(12)
 @pytest.mark.parametrize("quantization", ["auto", "none"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_logits_are_those_of_the_weights_that_are_meant(

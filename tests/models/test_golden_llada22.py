@@ -165,6 +165,7 @@ def test_prompts_whose_keys_are_cached_change_nothing(loaded: LoadedModel) -> No
         assert finish.usage.cached_tokens == len(case["prompt"]) // PAGE * PAGE
 
 
+@pytest.mark.exhaustive
 def test_an_answer_goes_on_from_the_cached_keys_of_an_edited_one(loaded: LoadedModel) -> None:
     """Keys of final blocks are those of their final tokens, though their last pass had others."""
     engine, num_cached = make_engine(loaded, page_size=PAGE), list[int]()

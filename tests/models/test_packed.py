@@ -54,6 +54,7 @@ def test_every_weight_is_the_one_that_is_meant(
     assert 0.01 < loss < 0.25  # of 4 bits
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_logits_are_those_of_the_weights_that_are_meant(
     tiny_folder: Path, tmp_path: Path, name: str

@@ -113,7 +113,7 @@ def credit_of(folder: str) -> tuple[dict[str, Any], Credit]:
     return {"policy": "credit", "threshold": SURE[folder][1]}, Credit(SURE[folder][1])
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("kind", [klass_of, credit_of])
 @pytest.mark.parametrize("folder", SURE)
 def test_policies_that_remember_steps_write_as_the_published_loop(

@@ -127,6 +127,7 @@ def test_a_draft_is_cut_where_the_end_is_written_token_by_token(
         assert answers[one.request_id] == answers[other.request_id]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("block_length", [2, 3])
 def test_a_token_behind_a_drafted_block_is_forgotten_where_thoughts_are_cut(
     load: Load, block_length: int

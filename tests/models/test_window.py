@@ -266,7 +266,7 @@ def test_token_by_token_is_a_window_of_one(wedlm: LoadedModel) -> None:
     assert usage.query_tokens == len(PROMPTS[3]) + 1 + 2 * 29  # the last token, and a mask
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_replayed_steps_give_the_same_answers(loaded: LoadedModel, overlap: bool) -> None:
     forward, sampling = Recordings(), Recordings()

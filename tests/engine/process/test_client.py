@@ -154,6 +154,7 @@ def test_streams_go_on_after_their_engine_was_killed(
         assert client.status().state == "ready"
 
 
+@pytest.mark.exhaustive
 def test_a_request_is_counted_once_though_its_engine_was_lost(start: Start) -> None:
     requests = [replace(asking(i, max_tokens=120), streams=i % 2 == 0) for i in range(12)]
     metrics, left = Metrics(), asking(90, max_tokens=900)
@@ -255,6 +256,7 @@ def test_only_the_request_that_breaks_its_engine_fails(
         assert_as_alone(ask(client, requests[:2]), requests[:2], tiny_on_cpu)
 
 
+@pytest.mark.exhaustive
 def test_requests_that_come_while_a_step_fails_are_answered_as_alone(
     start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path
 ) -> None:
@@ -321,6 +323,7 @@ def test_at_shutdown_requests_have_time_to_end(start: Start) -> None:
         asyncio.run(run(client))
 
 
+@pytest.mark.exhaustive
 def test_requests_that_have_no_time_at_shutdown_are_told(start: Start) -> None:
     async def run(client: ProcessEngine) -> None:
         answer = asyncio.create_task(read(client, asking(1, max_tokens=470)))

@@ -106,6 +106,7 @@ def test_the_bound_of_the_queue_holds_over_all_engines(client: ProcessEngine) ->
     asyncio.run(run())
 
 
+@pytest.mark.exhaustive
 def test_streams_of_an_engine_that_is_killed_go_on_at_once_on_another(
     client: ProcessEngine, tiny_on_cpu: LoadedModel, metrics: Metrics
 ) -> None:
