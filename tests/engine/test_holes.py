@@ -97,7 +97,7 @@ def check(request: Request, answer: Answer) -> None:
             assert text in ("yes", "no")
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("folder", FAMILIES)
 def test_holes_are_filled_alike_in_any_company(load: Load, folder: str) -> None:
     loaded = load(folder)

@@ -84,7 +84,7 @@ def test_each_token_has_its_probability_after_those_before_it(
         assert (found - expected.values).abs().max() < 1e-4
 
 
-@pytest.mark.usual_cases(5)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     "options",
     [

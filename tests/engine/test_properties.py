@@ -108,7 +108,7 @@ def test_an_answer_depends_on_the_request_alone(
     assert_same(run_all(engine, again), {f"again-{name}": a for name, a in alone.items()})
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
     """Guards the property above: it does meet preemptions."""
     sampling = replace(Request("x", (1,)).sampling, max_tokens=50, ignore_eos=True)
@@ -121,7 +121,7 @@ def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
     assert_same(answers, {r.request_id: run_alone(loaded, r) for r in batch})
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @given(params=sampling(), prompt=st.lists(st.integers(0, 500), min_size=1, max_size=40))
 @few
 def test_refinements_do_not_change_the_answer(
@@ -132,7 +132,7 @@ def test_refinements_do_not_change_the_answer(
     assert run_alone(loaded, refined).essence == run_alone(loaded, plain).essence
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @given(batch=requests(max_size=6), steps_ahead=st.integers(0, 3), data=st.data())
 @few
 def test_pages_are_conserved_whatever_arrives_aborts_or_ends(

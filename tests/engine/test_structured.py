@@ -104,7 +104,7 @@ def essences(answers: dict[str, Answer]) -> dict[str, object]:
     return {name: answer.essence for name, answer in answers.items()}
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("folder", FAMILIES)
 def test_every_answer_matches_its_grammar_from_the_shortest_limit_on(
     load: Load, folder: str

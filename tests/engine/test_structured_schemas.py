@@ -97,7 +97,7 @@ def check_answers(kind: str, folder: Path, num_schemas: int, num_prompts: int) -
         assert len(answers[name].token_ids) <= (request.sampling.max_tokens or 0)
 
 
-@pytest.mark.usual_cases(5)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_of_random_schemas_are_valid(kind: str, tmp_path: Path) -> None:
     check_answers(kind, tmp_path, 5, 5)
@@ -115,6 +115,7 @@ def test_answers_are_the_same_alone_and_among_63_others(kind: str, tmp_path: Pat
     check_company(kind, tmp_path, 64, 12)
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("kind", ["sdar", "llada", "dgemma"])
 def test_answers_are_the_same_alone_and_among_others(kind: str, tmp_path: Path) -> None:
     check_company(kind, tmp_path, 20, 3)

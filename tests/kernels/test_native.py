@@ -162,7 +162,7 @@ def test_activations_are_exact_where_they_are_large_small_or_none(kernels: Kerne
     assert one.gate(bad, one, "silu")[1] == float("inf")
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @needs_compiler
 @pytest.mark.parametrize("window", [None, 90])
 @pytest.mark.parametrize("heads", [(4, 2), (40, 1)])

@@ -76,6 +76,7 @@ def test_a_block_without_a_quota_may_take_nothing(policy: Policy) -> None:
     assert not select(scores, rules).any()
 
 
+@pytest.mark.usual_cases(16)
 @pytest.mark.parametrize("rounded", [False, True])
 @pytest.mark.parametrize("policy", NAMES)
 def test_a_policy_picks_the_same(policy: str, rounded: bool, device: torch.device) -> None:

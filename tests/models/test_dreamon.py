@@ -134,7 +134,7 @@ def test_these_gaps_grow_and_shrink_to_their_limits(expected: dict[str, Filled])
     assert any(expected[name].longest < limit for name, limit in limits.items() if limit)
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_gaps_and_other_requests_change_nothing_of_each_other(
     loaded: LoadedModel, expected: dict[str, Filled], others_alone: dict[str, Answer], way: str

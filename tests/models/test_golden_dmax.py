@@ -96,7 +96,7 @@ def test_the_recorded_blocks_end_for_every_reason() -> None:
         assert sum(end[reason] for end in ends) > 0
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_requests_that_mix_and_others_change_nothing_of_each_other(
     loaded: LoadedModel, way: str
@@ -190,7 +190,7 @@ def test_an_end_counts_only_in_a_final_block(loaded: LoadedModel) -> None:
     assert ended.finish.reason is FinishReason.STOP
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("seed", range(6))
 def test_any_request_is_the_same_in_any_company(loaded: LoadedModel, seed: int) -> None:
     batch = [

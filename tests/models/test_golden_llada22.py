@@ -137,7 +137,7 @@ def test_requests_that_edit_and_others_change_nothing_of_each_other(
     assert (engine.scheduler.num_preempted > 0) == (way == "few pages")
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_router_by_block_without_commands_keeps_answers_apart(
     loaded: LoadedModel, way: str

@@ -24,7 +24,7 @@ def assert_golden(answers: dict[str, Answer], cases: list[Case]) -> None:
     }
 
 
-@pytest.mark.usual_cases(40)
+@pytest.mark.usual_cases(20)
 @pytest.mark.parametrize(
     ("folder", "case"), CASES, ids=[f"{folder}-{case.name}" for folder, case in CASES]
 )
@@ -67,7 +67,7 @@ def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
         assert answers[other.request_id].essence == run_alone(loaded, other).essence
 
 
-@pytest.mark.usual_cases(5)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
 @pytest.mark.parametrize(("max_batch_tokens", "overlap"), [(40, False), (64, True)])
 def test_prompts_read_in_chunks_change_nothing(
@@ -80,7 +80,7 @@ def test_prompts_read_in_chunks_change_nothing(
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @every_family
 def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)

@@ -127,7 +127,7 @@ def test_log_probabilities_of_a_prompt_are_the_references_losses(golden_model: L
         assert abs(read[first - 1].logprob - float(expected)) < 1e-4
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("params", REMASKING)
 @pytest.mark.parametrize("folder", ["mdlm", "dream", "llada"])
 def test_tokens_that_are_masked_again_are_final_with_their_block(

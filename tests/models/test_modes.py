@@ -78,6 +78,7 @@ def test_drafts_and_their_verification_are_all_passes_of_a_block(
         )
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("rule", [{"threshold": 0.5}, {"steps": 4}, {"policy": "entropy"}])
 def test_drafts_by_a_policy_change_no_token(nemotron: LoadedModel, rule: dict[str, object]) -> None:
     requests = [
@@ -108,7 +109,7 @@ def test_token_by_token_takes_one_row_each(loaded: LoadedModel) -> None:
     assert finish.usage.block_length == 1
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_modes_share_steps_pages_and_keys(loaded: LoadedModel, temperature: float) -> None:
     requests = [

@@ -78,7 +78,7 @@ def answers_of(
 SURE = {"llada": (0.35, 0.6), "dream": (0.25, 0.6), "sdar": (0.55, 0.75)}
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     ("policy", "names", "loop"),
     [
@@ -132,6 +132,7 @@ def test_policies_that_remember_steps_write_as_the_published_loop(
     assert [steps for _, steps in found] != [steps for _, steps in plain]
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     ("folder", "params", "quotas", "weight"),
     [
@@ -171,6 +172,7 @@ def test_tokens_are_those_of_a_loop_with_the_same_random_numbers(
     assert (other[0][0] == tokens) == (weight == 0.0)
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     ("folder", "params", "eps"),
     [

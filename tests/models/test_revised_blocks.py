@@ -63,7 +63,7 @@ def requests_of(params: SamplingParams) -> list[Request]:
     return refined_requests(PROMPTS, params)
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("settings", ALL, ids=str)
 def test_tokens_and_passes_are_those_of_the_published_loop(
     loaded: LoadedModel, settings: Settings
@@ -108,7 +108,7 @@ def drawn(requests: list[Request]) -> list[Request]:
     ]
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_an_answer_depends_on_the_request_alone(loaded: LoadedModel, way: str) -> None:
     """Mixed, edited and drawn ones, among others that have one open block."""
