@@ -35,6 +35,7 @@ def test_text_is_token_ids_there_and_back() -> None:
     assert TOKENIZER.encode("12 7\n 0401 ") == [12, 7, 401]
     assert TOKENIZER.encode(TOKENIZER.decode([5, 0, 31])) == [5, 0, 31]
     assert TOKENIZER.token_text(7) == " 7"
+    assert TOKENIZER.pieces([12, 7]) == ["12", "7"]
     decoder = TOKENIZER.stream()
     pieces = [decoder.push(ids) for ids in ([1], [2, 3], [4, 5, 6, 7, 8, 9], [10])]
     assert "".join([*pieces, decoder.flush()]) == " 1 2 3 4 5 6 7 8 9 10"

@@ -16,7 +16,7 @@ from training.tasks.passages.happening_words import (
     SUBJECTS,
     TEXTS,
 )
-from training.tasks.passages.happenings import framed
+from training.tasks.passages.happenings import UNKNOWN_SHARE, framed
 from training.tasks.passages.lookup import UNKNOWN, capital
 from training.tasks.passages.notice_words import OPENINGS, TOPICS, Notice
 from training.tasks.problem import PRIMITIVE, Problem, ask
@@ -32,7 +32,6 @@ from training.tasks.words import (
 )
 from training.wordings import Draw, expand
 
-UNKNOWN_SHARE = 0.06
 SHOPS = (
     *("shop", "bakery", "museum", "library", "pharmacy", "bank", "pool", "post office", "cafe"),
     *("gym", "zoo", "market", "office", "garage", "restaurant", "kitchen", "bookshop", "gallery"),
@@ -176,7 +175,7 @@ SLOT = re.compile(r"\{(\w+)\}")
 
 def _slots(draw: Draw, note: Notice) -> dict[str, str]:
     """Words for the slots of a note, no two the same, and each with a capital letter too."""
-    text, asked = note
+    text, *asked = note
     named = {name.lower() for name in SLOT.findall(" ".join((text, *chain.from_iterable(asked))))}
     found = dict[str, str]()
     for name in sorted(named & WORDS.keys()):
@@ -186,7 +185,7 @@ def _slots(draw: Draw, note: Notice) -> dict[str, str]:
         found[name] = value
     found["went_home"], found["go_home"] = draw.pick(WENT)
     found["lost"], found["lose"] = draw.pick(LOST)
-    return found | {capital(name): capital(value) for name, value in found.items() if name[1:]}
+    return found | {capital(name): capital(value) for name, value in found.items()}
 
 
 def notice(draw: Draw) -> Problem:
@@ -194,7 +193,7 @@ def notice(draw: Draw) -> Problem:
     topics = draw.rng.sample(TOPICS, draw.pick((1, 2, 2, 2, 3)))
     notices = [draw.pick(topic) for topic in topics]
     slots = [_slots(draw, note) for note in notices]
-    said = [_filled(draw, text, own) for (text, _), own in zip(notices, slots, strict=True)]
+    said = [_filled(draw, text, own) for (text, *_), own in zip(notices, slots, strict=True)]
     text = " ".join(map(capital, said))
     if draw.chance(0.3):
         opening = expand(draw.rng, draw.pick(OPENINGS))
@@ -202,12 +201,12 @@ def notice(draw: Draw) -> Problem:
         text = opening + draw.pick((" ", " ", "\n")) + text
     if draw.chance(UNKNOWN_SHARE):
         other: Notice = draw.pick(draw.pick([topic for topic in TOPICS if topic not in topics]))
-        question, answer = _filled(draw, draw.pick(other[1])[0], _slots(draw, other)), UNKNOWN
+        question, answer = _filled(draw, draw.pick(other[1:])[0], _slots(draw, other)), UNKNOWN
     else:
         index = draw.rng.randrange(len(notices))
-        asked, words = draw.pick(notices[index][1])
+        asked, words = draw.pick(notices[index][1:])
         question = _filled(draw, asked, slots[index])
-        answer = capital(_filled(draw, words, slots[index])).replace("..", ".")
+        answer = capital(_filled(draw, words, slots[index]))
     request = framed(draw, text, draw.typed(question))
     return Problem("notice", (f"{PRIMITIVE}:notice",), ask(request), answer)
 
