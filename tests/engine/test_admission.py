@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,32 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
     assert quotas(MODEL, **parts) == (4, 4, 4, 4)
     single = Request("r", (1, 2), SamplingParams(max_tokens=3, block_length=1, cache="dual"))
     assert resolve(single, shifted, LIMITS).quotas == (1,)
+
+
+@pytest.mark.parametrize(("part", "expected"), [(4, 4), (7, 7), (8, None), (32, None)])
+def test_a_part_as_long_as_the_block_is_the_block(part: int, expected: int | None) -> None:
+    sampling = SamplingParams(max_tokens=16, block_length=8, sub_block_length=part)
+    decoding = resolve(Request("r", (1, 2), sampling), MODEL, LIMITS)
+    assert decoding.sub_block_length == expected
+    assert decoding.waits == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("params", "quotas"),
+    [
+        ({}, (1,) * 16),
+        ({"steps": 4}, (4, 4, 4, 4)),
+        ({"steps": 2}, (8, 8)),
+        ({"steps": 2, "sub_block_length": 4}, (4, 4, 4, 4)),
+    ],
+)
+def test_default_parts_take_no_more_steps_than_a_request_allows(
+    params: dict[str, Any], quotas: tuple[int, ...]
+) -> None:
+    """A request that asks for parts as well has a step for each."""
+    parted = replace(MODEL, default_sampling=SamplingParams(sub_block_length=4))
+    sampling = SamplingParams(max_tokens=16, block_length=16, **params)
+    assert resolve(Request("r", (1, 2), sampling), parted, LIMITS).quotas == quotas
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_answers_are_those_without_speculation(
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=3),
     block_length=st.sampled_from([1, 4, 8, 16]),
+    sub_block_length=st.sampled_from([None, 2, 3, 4]),
     page_size=st.sampled_from([4, 16, 24]),
     policy=st.sampled_from(["sequential", "low_confidence"]),
     temperature=st.sampled_from([0.0, 1.0]),
@@ -77,6 +78,7 @@ def test_states_that_are_reached_change_nothing_either(
     tiny: LoadedModel,
     lengths: list[int],
     block_length: int,
+    sub_block_length: int | None,
     page_size: int,
     policy: Any,
     temperature: float,
@@ -88,6 +90,7 @@ def test_states_that_are_reached_change_nothing_either(
         max_tokens=37,
         policy=policy,
         block_length=block_length,
+        sub_block_length=sub_block_length,
         allowed_token_ids=allowed,
         temperature=temperature,
         seed=5,
@@ -104,11 +107,17 @@ def test_states_that_are_reached_change_nothing_either(
         assert told(answers[request.request_id]) == told(run_alone(tiny, request))
 
 
-@pytest.mark.parametrize(("rows", "passes"), [(0, 64), (32, 36), (48, 25), (200, 10)])
-def test_accepted_states_save_passes(tiny: LoadedModel, rows: int, passes: int) -> None:
-    """Each accepted state saves a pass, the first step of a block included."""
+@pytest.mark.parametrize(
+    ("rows", "part", "passes"),
+    [(0, None, 64), (32, None, 36), (48, None, 25), (200, None, 10), (200, 16, 10), (200, 4, 18)],
+)
+def test_accepted_states_save_passes(
+    tiny: LoadedModel, rows: int, part: int | None, passes: int
+) -> None:
+    """Each accepted state saves a pass, the first step of a block or of a part included."""
     engine = make_engine(tiny, speculation_rows=rows)
-    answer = run_all(engine, [Request("r", tuple(range(16)), CERTAIN)])["r"]
+    sampling = replace(CERTAIN, sub_block_length=part)
+    answer = run_all(engine, [Request("r", tuple(range(16)), sampling)])["r"]
     assert answer.finish is not None
     usage = answer.finish.usage
     assert usage.denoising_steps == 64, "the steps are those of the plain loop"
@@ -133,7 +142,6 @@ def test_without_spare_rows_nothing_is_speculated(tiny: LoadedModel) -> None:
         ({"shift": True}, {}),
         ({"can_edit": True}, {"editing_threshold": 0.5}),
         ({}, {"cache": "block"}),
-        ({}, {"sub_block_length": 4}),
     ],
 )
 def test_what_depends_on_more_than_the_block_runs_as_without(

@@ -64,6 +64,14 @@ def test_temperature_top_p_and_top_k_are_taken_together(
     assert defaults(load(tmp_path, generation=generation).info) == expected
 
 
+def test_what_chooses_positions_is_read(tmp_path: Path) -> None:
+    """As requests name it, with the numbers of every policy."""
+    chosen = {"policy": "hierarchical", "threshold": 0.95, "low_threshold": 0.8, "radius": 2}
+    chosen |= {"sub_block_length": 4, "eos_last": True, "alg_temp": 0.5}
+    sampling = load(tmp_path, generation=chosen | {"do_sample": False}).info.default_sampling
+    assert {name: getattr(sampling, name) for name in chosen} == chosen
+
+
 def test_a_repetition_penalty_that_only_autoregressive_loops_have_is_no_default(
     tmp_path: Path,
 ) -> None:
@@ -111,6 +119,9 @@ def test_a_family_whose_authors_decode_greedily_does_so(tmp_path: Path) -> None:
         ("block_length", "32"),
         ("block_length", 4096),
         ("steps", 0),
+        ("low_threshold", 1.5),
+        ("sub_block_length", 0),
+        ("eos_last", 1),
         ("do_sample", "yes"),
     ],
 )

@@ -15,13 +15,17 @@ from unmask.types import SamplingParams
 
 
 def defaults_of(
-    folder: Path, source: str = "sdar", decoding: DecodingConfig | None = None
+    folder: Path,
+    source: str = "sdar",
+    decoding: DecodingConfig | None = None,
+    generation: dict[str, object] | None = None,
 ) -> SamplingParams:
     """Decoding defaults of a golden checkpoint under another name, without a block length."""
     folder.mkdir()
     raw = json.loads((GOLDEN / source / "config.json").read_text())
     raw.pop("block_size", None)
     (folder / "config.json").write_text(json.dumps(raw))
+    (folder / "generation_config.json").write_text(json.dumps(generation or {}))
     shutil.copy(GOLDEN / source / "model.safetensors", folder / "model.safetensors")
     byte_tokenizer().save_pretrained(folder)
     config = ModelConfig(str(folder), dtype="float32", mask_token_id=511)
@@ -123,3 +127,15 @@ def test_a_default_that_a_model_cannot_have_ends_the_start(
 ) -> None:
     with pytest.raises(InvalidConfig, match=message):
         defaults_of(tmp_path / source, source, decoding)
+
+
+def test_open_blocks_of_the_server_are_whole_where_the_checkpoint_fills_parts(
+    tmp_path: Path,
+) -> None:
+    """A default of the file ends no start of a server that is asked for several open blocks."""
+    parts = {"sub_block_length": 4}
+    one = defaults_of(tmp_path / "one", "sdar", DecodingConfig(), generation=parts)
+    several = defaults_of(
+        tmp_path / "several", "sdar", DecodingConfig(open_blocks=2), generation=parts
+    )
+    assert (one.sub_block_length, several.sub_block_length) == (4, None)

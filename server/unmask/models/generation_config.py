@@ -14,7 +14,7 @@ from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.d2f import d2f_presets
 from unmask.models.family import Family, Presets, RawConfig, Traits
-from unmask.sampling_params import SETTINGS
+from unmask.sampling_params import PARAMETERS, SETTINGS
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CanvasSchedule, SamplingParams
 from unmask_kernels.policies.table import NUMBERS
@@ -31,16 +31,13 @@ SAMPLING: Mapping[str, type] = {
     "top_k": int,
     "min_p": float,
 }
+# What chooses the positions of a step, under the names that requests have.
 DENOISING: Mapping[str, type] = {
-    "policy": str,
-    "threshold": float,
-    "factor": float,
-    "entropy_bound": float,
-    "entropy_threshold": float,
-    "distance_penalty": float,
-    "steps": int,
-    "editing_threshold": float,
-    "block_length": int,
+    name: PARAMETERS[name].type.base
+    for name in (
+        *("policy", *NUMBERS, "alg_temp", "distance_penalty", "steps", "eos_last"),
+        *("editing_threshold", "block_length", "sub_block_length"),
+    )
 }
 Defaults = dict[str, tuple[Any, str]]  # value and source by field
 
@@ -161,6 +158,8 @@ def _defaults(
     for row in SETTINGS:
         if (value := getattr(decoding, row.name)) not in (None, AUTO):
             defaults[row.name] = value, "the server's configuration"
+    if (decoding.open_blocks or 1) > 1 and decoding.sub_block_length is None:
+        defaults.pop("sub_block_length", None)  # several blocks are filled whole
     return defaults
 
 
@@ -250,7 +249,7 @@ def _file_defaults(traits: Traits, generation: RawConfig) -> Iterator[tuple[str,
 
 def _checked(name: str, value: Any, kind: type) -> Any:
     accepted = (int, float) if kind is float else kind
-    if isinstance(value, bool) or not isinstance(value, accepted):
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, accepted):
         raise InvalidCheckpoint(
             f"{FILE}: {name} is {value!r}, which is not of type {kind.__name__}"
         )

@@ -147,7 +147,7 @@ def _resolve(
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None
     if model.has_blocks:
-        sub_block_length = params.sub_block_length or default.sub_block_length
+        sub_block_length = _sub_block_length(params, default, block_len, steps)
     is_exact, revises = cache in EXACT and sub_block_length is None, editing_threshold is not None
     is_exact &= not revises or not (is_full or model.edit_commands)
     open_blocks = num_open_blocks(
@@ -260,6 +260,17 @@ def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | 
             field="cache",
         )
     return cache
+
+
+def _sub_block_length(
+    params: SamplingParams, default: SamplingParams, block_len: int, steps: int | None
+) -> int | None:
+    """Positions of a part; None for whole blocks, as where a default has more parts than steps."""
+    length = params.sub_block_length or default.sub_block_length
+    if length is None or length >= block_len:
+        return None
+    is_asked = params.sub_block_length is not None
+    return length if is_asked or steps is None or steps * length >= block_len else None
 
 
 def _quotas(

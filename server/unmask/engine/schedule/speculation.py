@@ -32,7 +32,6 @@ def can_speculate(sequence: Sequence) -> bool:
         or decoding.keeps_trace
         or sequence.keeps_block_keys
         or decoding.editing_threshold is not None
-        or decoding.sub_block_length is not None
         or decoding.open_blocks > 1
     )
 
@@ -43,6 +42,9 @@ def likely_next(sequence: Sequence) -> Sequence | None:
     masked = sequence.masked[opened].nonzero()[0] + sequence.block_start
     if sequence.block_step == 0 or not len(masked):
         return None
+    if (part_len := params.sub_block_length) is not None:  # a step scores one part
+        parts = (masked - sequence.block_start) // part_len
+        masked = masked[parts == parts[0]]
     quota = params.quotas[min(sequence.block_step, params.steps - 1)]
     chosen = masked[:quota]
     if params.policy != "sequential":
