@@ -15,6 +15,7 @@ from unmask.types import SamplingParams
 
 RESULT = ROOT / "benchmarks" / "results" / "embedded_open_blocks.json"
 THRESHOLDS = (0.9, 0.95)
+BLOCK_LENGTH = 16  # the model's own; blocks of which several are open are filled whole
 # Open blocks, and the shares at which the next one opens and is filled at full pace.
 SHARES = ((2, 0.1, 0.9), (4, 0.1, 0.9), (4, 0.9, 0.9))
 
@@ -24,7 +25,8 @@ def settings() -> list[Setting]:
     result: list[Setting] = []
     for threshold in THRESHOLDS:
         one = SamplingParams(temperature=0.0, policy="threshold", threshold=threshold)
-        result.append(Setting(f"threshold {threshold}, 1 open block", one))
+        whole = replace(one, sub_block_length=BLOCK_LENGTH)
+        result.append(Setting(f"threshold {threshold}, 1 open block", whole))
         for count, add, semi_complete in SHARES:
             several = replace(
                 one,

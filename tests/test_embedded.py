@@ -2,9 +2,11 @@
 
 import pytest
 
+from training.export import DECODING
 from unmask import LLM, SamplingParams
-from unmask.config import Config, EngineConfig
+from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.evaluation.suite import load_suite
+from unmask.models.registry import load_model
 from unmask.templates import Blank
 
 DEFAULT = EngineConfig()
@@ -21,6 +23,11 @@ def answers(
         if one_by_one:
             return [llm.chat([messages], params)[0].text for messages in conversations]
         return [completion.text for completion in llm.chat(conversations, params)]
+
+
+def test_the_server_decodes_by_all_that_the_training_chose() -> None:
+    info = load_model(ModelConfig(), DecodingConfig()).info
+    assert {name: getattr(info.default_sampling, name) for name in DECODING} == DECODING
 
 
 @pytest.mark.usual_cases(1)

@@ -13,7 +13,12 @@ from training.tokenizer import END_ID, FOLDER
 
 DEFAULT_BLOCK_LENGTH = 16
 # Chosen on validation (benchmarks/results/policies_cpu.json).
-DECODING = {"policy": "hierarchical", "threshold": 0.95, "low_threshold": 0.8}
+DECODING = {
+    "policy": "hierarchical",
+    "threshold": 0.95,
+    "low_threshold": 0.8,
+    "sub_block_length": 4,
+}
 
 
 def export(checkpoint: Path, out: Path) -> Path:
