@@ -93,10 +93,11 @@ def test_accuracy_is_told_apart_by_phrasing() -> None:
     ]
 
 
-def test_the_default_settings_are_one_token_a_step_and_four_thresholds() -> None:
+def test_the_default_settings_are_one_token_a_step_the_model_s_own_and_thresholds() -> None:
     settings = default_settings()
     assert settings[0].sampling.policy == "low_confidence"
-    assert [s.sampling.threshold for s in settings[1:]] == [0.95, 0.9, 0.7, 0.5]
+    assert settings[1].sampling == SamplingParams(temperature=0.0)
+    assert [s.sampling.threshold for s in settings[2:]] == [0.95, 0.9, 0.7, 0.5]
     assert all(s.sampling.temperature == 0.0 for s in settings)
 
 

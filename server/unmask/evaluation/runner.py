@@ -90,10 +90,11 @@ class SettingResult:
 
 
 def default_settings(base: SamplingParams | None = None) -> list[Setting]:
-    """Greedy settings of the quality gate: one token per step, then each threshold."""
+    """Greedy settings of the quality gate: one token per step, the model's own, each threshold."""
     base = replace(base or SamplingParams(), temperature=0.0)
     return [
         Setting("1 token per step", replace(base, policy="low_confidence")),
+        Setting("the model's own", base),
         *(
             Setting(f"threshold {value}", replace(base, policy="threshold", threshold=value))
             for value in DEFAULT_THRESHOLDS
