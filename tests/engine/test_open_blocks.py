@@ -181,7 +181,7 @@ def test_no_block_opens_behind_a_token_that_ends_the_answer(loaded: LoadedModel)
         ({"open_blocks": 2, "grammar": Regex("a+")}, "open_blocks"),
         ({"open_blocks": 2, "bad_words": ("a",)}, "open_blocks"),
         ({"open_blocks": 2, "cache": "block"}, "open_blocks"),
-        ({"open_blocks": 2, "sub_block_length": 4}, "open_blocks"),
+        ({"open_blocks": 2, "sub_block_length": 2}, "open_blocks"),
         ({"open_blocks": 2, "policy": "entropy_bound"}, "open_blocks"),
         ({"open_blocks": 2, "policy": "klass"}, "open_blocks"),
         ({"open_blocks": 2, "policy": "credit"}, "open_blocks"),

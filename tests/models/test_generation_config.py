@@ -65,7 +65,7 @@ def test_temperature_top_p_and_top_k_are_taken_together(
 
 
 def test_what_chooses_positions_is_read(tmp_path: Path) -> None:
-    """As requests name it, with the numbers of every policy."""
+    """Names are those of requests, and every policy has its numbers."""
     chosen = {"policy": "hierarchical", "threshold": 0.95, "low_threshold": 0.8, "radius": 2}
     chosen |= {"sub_block_length": 4, "eos_last": True, "alg_temp": 0.5}
     sampling = load(tmp_path, generation=chosen | {"do_sample": False}).info.default_sampling
