@@ -18,10 +18,7 @@ CLOSE = "Connection: close\r\n"
 @pytest.fixture(scope="module")
 def usual() -> Iterator[Running]:
     with running(FakeClient(), ServerConfig()) as run:
-        gc.collect()
-        gc.freeze()  # collections are quick now
         yield run
-    gc.unfreeze()
 
 
 @pytest.fixture
