@@ -98,6 +98,7 @@ def main() -> None:
         policy="low_confidence",
         steps=options.steps,
         block_length=options.block_length,
+        sub_block_length=options.block_length,  # whole, so that a step fills any of it
     )
     with LLM(options.model) as llm:
         lines = record(llm, options.prompt, sampling, options.blocks)
