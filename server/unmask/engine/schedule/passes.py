@@ -67,16 +67,23 @@ def _next_block_pass(sequence: Sequence) -> QueryRange:
     return QueryRange(sequence.num_computed, end, end, range(start, end))
 
 
+def open_part(sequence: Sequence) -> range:
+    """Positions of the open block that a step scores: all, or those of its first masked part."""
+    start, end = sequence.block_start, sequence.block_end
+    part_len = sequence.decoding.sub_block_length
+    if part_len is None:
+        return range(start + sequence.has_seed, end)
+    first = start + int(sequence.masked[start:end].argmax()) // part_len * part_len
+    return range(first, min(first + part_len, end))
+
+
 def _block_pass(sequence: Sequence) -> QueryRange:
     start, end = sequence.block_start, sequence.block_end
     part_len = sequence.decoding.sub_block_length
     last = None if sequence.has_block_keys else sequence.last_pass
     if last is not None and last.start == sequence.num_computed and last.end == end:
         return last
-    scored = range(start + sequence.has_seed, end)
-    if part_len is not None:
-        first = start + int(sequence.masked[start:end].argmax()) // part_len * part_len
-        scored = range(first, min(first + part_len, end))
+    scored = open_part(sequence)
     if sequence.has_block_keys:
         active = _active_positions(sequence)
         return QueryRange(start, end, end, scored, active, int(active.sum()))

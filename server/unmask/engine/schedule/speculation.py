@@ -12,7 +12,7 @@ import numpy as np
 
 from unmask.engine.schedule.limits import MAX_STATES
 from unmask.engine.schedule.pages import PagePool
-from unmask.engine.schedule.passes import next_pass
+from unmask.engine.schedule.passes import next_pass, open_part
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.table import SequenceTable
@@ -38,13 +38,10 @@ def can_speculate(sequence: Sequence) -> bool:
 
 def likely_next(sequence: Sequence) -> Sequence | None:
     """The likely state after the next step; None if nothing predicts it, or the answer ends."""
-    params, opened = sequence.decoding, slice(sequence.block_start, sequence.block_end)
-    masked = sequence.masked[opened].nonzero()[0] + sequence.block_start
+    params, scored = sequence.decoding, open_part(sequence)
+    masked = sequence.masked[scored.start : scored.stop].nonzero()[0] + scored.start
     if sequence.block_step == 0 or not len(masked):
         return None
-    if (part_len := params.sub_block_length) is not None:  # a step scores one part
-        parts = (masked - sequence.block_start) // part_len
-        masked = masked[parts == parts[0]]
     quota = params.quotas[min(sequence.block_step, params.steps - 1)]
     chosen = masked[:quota]
     if params.policy != "sequential":
