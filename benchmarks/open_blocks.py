@@ -11,11 +11,11 @@ from benchmarks.accuracy import main
 from benchmarks.machine import ROOT
 from unmask.evaluation.runner import Setting
 from unmask.evaluation.suite import EvalProblem
+from unmask.sampling_params import MAX_BLOCK_LENGTH
 from unmask.types import SamplingParams
 
 RESULT = ROOT / "benchmarks" / "results" / "embedded_open_blocks.json"
 THRESHOLDS = (0.9, 0.95)
-BLOCK_LENGTH = 16  # the model's own; blocks of which several are open are filled whole
 # Open blocks, and the shares at which the next one opens and is filled at full pace.
 SHARES = ((2, 0.1, 0.9), (4, 0.1, 0.9), (4, 0.9, 0.9))
 
@@ -25,7 +25,7 @@ def settings() -> list[Setting]:
     result: list[Setting] = []
     for threshold in THRESHOLDS:
         one = SamplingParams(temperature=0.0, policy="threshold", threshold=threshold)
-        whole = replace(one, sub_block_length=BLOCK_LENGTH)
+        whole = replace(one, sub_block_length=MAX_BLOCK_LENGTH)  # as several open ones are
         result.append(Setting(f"threshold {threshold}, 1 open block", whole))
         for count, add, semi_complete in SHARES:
             several = replace(

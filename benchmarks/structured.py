@@ -34,6 +34,7 @@ from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
 from unmask.evaluation.suite import EvalProblem, load_suite
 from unmask.grammar import Grammar, JsonObject, json_schema_of
 from unmask.llm import LLM
+from unmask.sampling_params import MAX_BLOCK_LENGTH
 from unmask.types import SamplingParams
 
 RESULT = ROOT / "benchmarks" / "results" / "structured_cpu.json"
@@ -91,7 +92,11 @@ def measure_speed(rounds: int, scale: float) -> dict[str, Any]:
     """Tokens per second, and per CPU second, with a schema and without one; ratios of rounds."""
     problems = load_suite(tasks=["json"])
     plain = SamplingParams(
-        temperature=0.0, policy="threshold", threshold=0.9, sub_block_length=16, max_tokens=80
+        temperature=0.0,
+        policy="threshold",
+        threshold=0.9,
+        sub_block_length=MAX_BLOCK_LENGTH,
+        max_tokens=80,
     )
     ways = {
         "free": lambda problem: plain,

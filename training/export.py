@@ -12,7 +12,8 @@ from training.model import Shape
 from training.tokenizer import END_ID, FOLDER
 
 DEFAULT_BLOCK_LENGTH = 16
-# Chosen on validation (benchmarks/results/policies_cpu.json).
+# Chosen on validation: the policy by `unmask eval --policies`
+# (benchmarks/results/policies_cpu.json), the parts by `--sub-block-length` with it.
 DECODING = {
     "policy": "hierarchical",
     "threshold": 0.95,
