@@ -43,9 +43,8 @@ class Preset:
     parts_per_step: int  # divided among processes
     workers: int = 0  # processes that draw samples
     rate: float = 3e-3
-    average: float = (
-        0.0  # share that a step leaves of the running mean of weights; 0: there is none
-    )
+    # Share that a step leaves of the running mean of weights; 0: there is none.
+    average: float = 0.0
 
 
 PRESETS = {
@@ -110,7 +109,7 @@ class Trainer:
             Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
         ]
-        self.asked_to_stop = False  # by a signal; all processes stop after the next step
+        self.asked_to_stop = False  # by a signal or the schedule; all stop after the next step
         self.stops = False
         self.step = 0
         self.num_samples = 0
@@ -130,7 +129,8 @@ class Trainer:
     def update(self, parts: list[Batch], rate: float) -> Tensor:
         """One optimizer step over several batches; returns the loss.
 
-        A GPU runs behind the host, which never waits for a number of it here.
+        Processes take the mean of their rates, or their weights would part. A GPU runs behind the
+        host, which never waits for a number of it here.
         """
         weight = sum(batch.weight for batch in parts)
         losses: list[Tensor] = []
@@ -138,7 +138,7 @@ class Trainer:
             value = self.loss(batch) / weight
             value.backward()  # type: ignore[no-untyped-call]
             losses.append(value.detach())
-        total = self._gather_gradients(parts, torch.stack(losses).sum())
+        total, rate = self._gather(parts, torch.stack(losses).sum(), rate)
         nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -149,8 +149,8 @@ class Trainer:
         self.step += 1
         return total
 
-    def _gather_gradients(self, parts: list[Batch], total: Tensor) -> Tensor:
-        """Move gradients to the master, averaged over processes as the returned loss is."""
+    def _gather(self, parts: list[Batch], total: Tensor, rate: float) -> tuple[Tensor, float]:
+        """Move gradients to the master, averaged over processes as the loss and the rate are."""
         used = [p for p in self.working.parameters() if p.grad is not None]
         gradients = [p.grad.float() for p in used if p.grad is not None]
         counts = [
@@ -159,8 +159,8 @@ class Trainer:
             float(sum(batch.ids.numel() for batch in parts)),
         ]
         if num_processes() > 1:
-            *counts, loss_sum = average(gradients, [*counts, total.item()])
-            total = torch.tensor(loss_sum / num_processes())
+            *counts, loss_sum, rate_sum = average(gradients, [*counts, total.item(), rate])
+            total, rate = torch.tensor(loss_sum / num_processes()), rate_sum / num_processes()
         for parameter, gradient in zip(self.master.parameters(), gradients, strict=True):
             parameter.grad = gradient
         for parameter in used:
@@ -168,7 +168,7 @@ class Trainer:
         self.stops = counts[0] > 0
         self.num_samples += round(counts[1])
         self.num_tokens += round(counts[2])
-        return total
+        return total, rate
 
     @torch.no_grad()
     def _copy_weights(self, source: Model) -> None:
@@ -265,22 +265,24 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
         asked_s = time.monotonic()
         parts = next(source)
         waited_s += time.monotonic() - asked_s
-        progress = job.schedule.progress(trainer.step, time.monotonic() - started_s)
+        elapsed_s = time.monotonic() - started_s
+        progress = job.schedule.progress(trainer.step, elapsed_s)
         if progress >= 1.0 - job.schedule.decay_share and not has_plateau and rank == 0:
             check_finite(average_loss, trainer.step)
             trainer.save(job.out / "plateau.pt")
             has_plateau = True
+        if job.schedule.progress(trainer.step + 1, elapsed_s) >= 1.0:
+            trainer.asked_to_stop = True  # clocks differ, and processes end with the same step
         value = trainer.update(parts, job.schedule.rate(trainer.step, progress))
         average_loss = value if average_loss is None else 0.98 * average_loss + 0.02 * value
         now_s = time.monotonic()
         trainer.seconds = before_s + now_s - started_s
-        ends = trainer.stops or job.schedule.progress(trainer.step, now_s - started_s) >= 1.0
         if rank > 0:
-            if ends:
+            if trainer.stops:
                 return
             continue
-        reports = trainer.step % job.report_every == 0 or ends
-        saves = now_s - saved_s > SAVE_EVERY_S or ends
+        reports = trainer.step % job.report_every == 0 or trainer.stops
+        saves = now_s - saved_s > SAVE_EVERY_S or trainer.stops
         if reports or saves:
             check_finite(average_loss, trainer.step)
         if reports:
@@ -300,7 +302,7 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
         if saves:
             trainer.save(job.out / "last.pt")
             saved_s = now_s
-        if ends:
+        if trainer.stops:
             return
 
 
@@ -359,9 +361,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--steps", type=int, help="optimizer steps in all")
     parser.add_argument("--minutes", type=float, help="end after these instead of after steps")
-    parser.add_argument(
-        "--decay-share", type=float, default=DECAY_SHARE, help="with a falling rate"
-    )
+    parser.add_argument("--decay-share", type=float, default=DECAY_SHARE, help="of falling rate")
     parser.add_argument("--rate", type=float, help="at its peak; if unset, the preset's")
     parser.add_argument("--average", type=float, help="share of the mean of weights that stays")
     parser.add_argument("--parts", type=int, help="forward passes a step; if unset, the preset's")

@@ -111,26 +111,74 @@ def test_the_mean_of_weights_follows_slowly_and_is_what_a_run_saves(tmp_path: Pa
     torch.testing.assert_close(weights["model.embed_tokens.weight"], mean.bfloat16())
 
 
-@pytest.mark.parametrize(("report_every", "step"), [(1, 1), (100, 2)])
-def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
-    report_every: int, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [])
-    monkeypatch.setattr(train, "batches", lambda *args: repeat([two_rows()]))
-    model = trainer()
-    with torch.no_grad():
-        next(model.working.parameters()).fill_(torch.nan)
-    job = Job(
-        out=tmp_path,
+def job_for(model: Trainer, out: Path, schedule: Schedule, report_every: int = 100) -> Job:
+    return Job(
+        out=out,
         preset=model.preset,
-        schedule=Schedule(steps=4, decay_share=0.5),
+        schedule=schedule,
         threads=None,
         resume=None,
         init=None,
         seed=0,
         report_every=report_every,
     )
+
+
+@pytest.fixture
+def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs train on the same two rows in each step, validate on nothing and take no signals."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [two_rows()])
+    monkeypatch.setattr(train, "batches", lambda *args: repeat([two_rows()]))
+
+
+def together_with(other: list[float], monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
+    """Pretend that a second process has the same gradients and `other` numbers; returns ours."""
+    sent: list[list[float]] = []
+
+    def average(gradients: list[Tensor], numbers: list[float]) -> list[float]:
+        sent.append(numbers)
+        return [mine + theirs for mine, theirs in zip(numbers, other, strict=True)]
+
+    monkeypatch.setattr(train, "num_processes", lambda: 2)
+    monkeypatch.setattr(train, "average", average)
+    return sent
+
+
+def test_processes_step_at_the_mean_of_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, one_of_two = trainer(), trainer()
+    alone.update([two_rows()], 0.5)
+    together_with([0.0, 2.0, 128.0, 1.0, 0.2], monkeypatch)
+    one_of_two.update([two_rows()], 0.8)
+    for mine, other in zip(alone.master.parameters(), one_of_two.master.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.usefixtures("one_batch")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_whose_time_is_over_takes_the_others_with_it(
+    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clocks differ: one that ended by itself left the other waiting, and its last step unsaved."""
+    over, endless = (Schedule(steps=1, seconds=seconds) for seconds in (1e-9, 1e9))
+    sent = together_with([0.0, 2.0, 128.0, 1.0, 0.0], monkeypatch)
+    train.run(trainer(), job_for(trainer(), tmp_path, over), rank)
+    together_with([1.0, 2.0, 128.0, 1.0, 0.0], monkeypatch)
+    model = trainer()
+    train.run(model, job_for(model, tmp_path, endless), rank)
+    assert [numbers[0] for numbers in sent] == [1.0]
+    assert model.step == 1
+
+
+@pytest.mark.usefixtures("one_batch")
+@pytest.mark.parametrize(("report_every", "step"), [(1, 1), (100, 2)])
+def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
+    report_every: int, step: int, tmp_path: Path
+) -> None:
+    model = trainer()
+    with torch.no_grad():
+        next(model.working.parameters()).fill_(torch.nan)
+    job = job_for(model, tmp_path, Schedule(steps=4, decay_share=0.5), report_every)
     with pytest.raises(SystemExit, match=f"loss is nan at step {step}"):
         train.run(model, job, rank=0)
     assert not list(tmp_path.iterdir())
