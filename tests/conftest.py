@@ -20,6 +20,12 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores, as many tests wait for processes or for a time."""
+    return (os.cpu_count() or 2) * 3 // 2
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Have the garbage collector run seldom, and never over modules and tests.

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from benchmarks.readme import measured, replace_measured
+from tests.cli.running import unmask_here
 from unmask.options import OPTIONS
 from unmask.settings import to_toml
 
@@ -144,9 +145,11 @@ def test_python_examples_run(source: str, port: int, environment: dict[str, str]
     assert done.stdout.strip()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", parsed_only())
-def test_commands_that_are_not_run_are_valid(command: str, environment: dict[str, str]) -> None:
+def test_commands_that_are_not_run_are_valid(
+    command: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # commands name files in it
     words = shlex.split(command)
     if words[0] == "make":
         done = run(["make", "-n", *words[1:], "INSTALL=0", "PYTHON=python"], environment)
@@ -166,12 +169,12 @@ def test_commands_that_are_not_run_are_valid(command: str, environment: dict[str
     elif words[0] == "lm_eval":  # its requests are those of tests/api/test_lm_eval.py
         assert words[1:3] == ["--model", "local-completions"]
     elif words[0] == "docker":
-        check_docker(words[1:], environment)
+        check_docker(words[1:])
     else:
-        check_serve(words[2:], environment)
+        check_serve(words[2:])
 
 
-def check_docker(words: list[str], environment: dict[str, str]) -> None:
+def check_docker(words: list[str]) -> None:
     """`docker run` of the image that the page builds; the rest goes to its entry point."""
     before, after = words[: words.index("unmask")], words[words.index("unmask") + 1 :]
     dockerfile = (ROOT / "Dockerfile").read_text()
@@ -185,16 +188,16 @@ def check_docker(words: list[str], environment: dict[str, str]) -> None:
     if after:
         assert after[0] == "serve"
         assert after[1] in [mount.split(":")[1] for mount in mounts]
-        check_serve(after[1:], environment)
-    done = run(["unmask", "config"], environment | {"UNMASK_SERVER_HOST": "::"} | dict(variables))
+        check_serve(after[1:])
+    done = unmask_here("config", **({"UNMASK_SERVER_HOST": "::"} | dict(variables)))
     assert done.returncode == 0, done.stderr
 
 
-def check_serve(words: list[str], environment: dict[str, str]) -> None:
+def check_serve(words: list[str]) -> None:
     """`unmask config` takes the flags of `unmask serve` and checks their values; no model loads."""
     if words and not words[0].startswith("-"):
         words = ["--model", *words]
-    done = run(["unmask", "config", *words], environment)
+    done = unmask_here("config", *words)
     assert done.returncode == 0, done.stderr
 
 

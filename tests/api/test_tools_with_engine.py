@@ -83,7 +83,7 @@ def asking(i, **fields):
     return {"model": "", "messages": HI, "tools": TOOLS, **sampling, **fields}
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     ("choice", "allowed"), [("required", tuple(SCHEMAS)), (NAMED, ("move",))], ids=str
 )
@@ -98,7 +98,7 @@ def test_required_calls_are_valid(client, choice, allowed):
         assert len(one.message.tool_calls) == 1
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_text_and_calls_are_streamed_in_pieces_of_the_whole(client, opening_id):
     num_calls = 0
     for i in range(2):
@@ -132,7 +132,7 @@ def test_text_and_calls_are_streamed_in_pieces_of_the_whole(client, opening_id):
     assert (num_calls > 0) is (opening_id is not None)
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_text_without_calls_has_the_format_that_is_asked_for(client):
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
     for i in range(2):
@@ -142,7 +142,7 @@ def test_text_without_calls_has_the_format_that_is_asked_for(client):
             jsonschema.validate(json.loads(one.message.content), SCHEMAS["weather"])
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_a_format_beside_tools_stands_behind_thoughts_that_stay_in_the_content(client):
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
     for i in range(3):
@@ -154,7 +154,7 @@ def test_a_format_beside_tools_stands_behind_thoughts_that_stay_in_the_content(c
             jsonschema.validate(json.loads(answer), SCHEMAS["weather"])
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_a_format_without_tools_begins_behind_thoughts(client):
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
     for i in range(3):
@@ -164,7 +164,7 @@ def test_a_format_without_tools_begins_behind_thoughts(client):
         jsonschema.validate(json.loads(one.message.content), SCHEMAS["weather"])
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_calls_go_back_to_the_model(client):
     message = client.create(**asking(1, tool_choice="required")).choices[0].message
     results = [
@@ -175,7 +175,7 @@ def test_calls_go_back_to_the_model(client):
     check_calls(one.message)
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_openais_helpers_read_arguments_into_models(client):
     ask = asking(1, tools=[openai.pydantic_function_tool(Weather)], tool_choice="required")
     (one,) = client.parse(**ask).choices

@@ -37,7 +37,9 @@ def unmask(*args: str, stdin: str = "", **environment: str) -> subprocess.Comple
     )
 
 
-def unmask_here(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def unmask_here(
+    *args: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command in this process, which has the slow imports already."""
     out, err, code, root = io.StringIO(), io.StringIO(), 0, logging.getLogger()
     with (
@@ -45,7 +47,7 @@ def unmask_here(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]
         mock.patch.object(sys, "stdin", io.StringIO(stdin)),
         mock.patch.object(root, "handlers", []),
         mock.patch.object(root, "level", root.level),
-        mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
+        mock.patch.dict(os.environ, ENVIRONMENT | environment, clear=True),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

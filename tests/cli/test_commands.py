@@ -48,6 +48,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
     assert {row.name for row in SAMPLING} <= set(SamplingParams.__dataclass_fields__)
 
 
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -198,7 +198,7 @@ def ask(engine: AsyncEngine, config: Config, *bodies: dict[str, Any]) -> list[ht
     return asyncio.run(send())
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @every_file
 def test_a_file_starts_its_checkpoint_with_the_published_defaults_and_answers(
     file: Path, tmp_path: Path

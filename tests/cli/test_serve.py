@@ -13,6 +13,7 @@ from tests.cli.running import serving, unmask
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.exhaustive
 def test_a_server_says_where_it_listens_and_answers_there(tiny_folder):
     with serving(str(tiny_folder), "--served-name", "small") as server:
         assert server.banner.startswith("small is served at http://127.0.0.1:")

@@ -186,6 +186,7 @@ def test_a_model_that_cannot_be_loaded_is_all_that_a_server_says(
     assert all("settings: " in line or "listen" in line for line in log), run.stderr
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_ctrl_c_while_a_bar_is_shown_gives_the_terminal_its_cursor_back() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

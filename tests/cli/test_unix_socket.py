@@ -36,6 +36,7 @@ def test_a_path_that_is_in_use_is_refused_and_stays(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.exhaustive
 def test_a_server_answers_on_a_unix_socket_whatever_host_is_named(
     tiny_folder: Path, tmp_path: Path
 ) -> None:

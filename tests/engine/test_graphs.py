@@ -214,6 +214,7 @@ def test_answers_are_those_of_an_engine_without_graphs(
         assert answers[request.request_id].essence == run_alone(tiny, request).essence
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "traits",
     [

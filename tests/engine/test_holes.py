@@ -97,7 +97,7 @@ def check(request: Request, answer: Answer) -> None:
             assert text in ("yes", "no")
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FAMILIES)
 def test_holes_are_filled_alike_in_any_company(load: Load, folder: str) -> None:
     loaded = load(folder)
@@ -115,6 +115,7 @@ def test_holes_are_filled_alike_in_any_company(load: Load, folder: str) -> None:
             assert answers[name].essence == answer.essence
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", ["sdar", "llada2", "fast_dllm"])
 def test_text_that_is_given_outlives_a_preemption(load: Load, folder: str) -> None:
     loaded, kept = load(folder), {"cache": "block", "block_length": 32, "policy": "low_confidence"}

@@ -106,7 +106,7 @@ def test_they_are_the_same_in_any_company(loaded: LoadedModel, options: dict[str
     assert {name: values(answers[f"{name}b"]) for name in alone} == alone
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 def test_answers_beside_them_are_their_own(loaded: LoadedModel) -> None:
     others = company(loaded, 4, seed=2)
     alone = {request.request_id: run_alone(loaded, request).essence for request in others}

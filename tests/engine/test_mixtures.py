@@ -98,6 +98,7 @@ def check(loaded: LoadedModel, folder: str, seed: int, num_requests: int) -> Non
             assert answer.essence == alone[name].essence
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     ("folder", "seed"), [("sdar", 5), ("llada", 7), ("nemotron", 2), ("wedlm", 3)]
 )

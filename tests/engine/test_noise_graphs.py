@@ -78,7 +78,7 @@ def test_answers_are_those_of_an_engine_without_graphs(
         assert answers[request.request_id].logprobs == alone.logprobs
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("params", [replace(ANY, **kind) for kind in KINDS])
 def test_steps_of_usual_requests_are_replayed(

@@ -53,6 +53,7 @@ def test_full_attention_commits_nothing_and_always_overlaps(tiny: LoadedModel) -
     assert counts[0] == counts[1]
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("overlap_rows", [0, 20, 30, 1000])
 def test_answers_are_the_same_as_load_comes_and_goes(tiny: LoadedModel, overlap_rows: int) -> None:
     """With 20 or 30 rows the engine starts and stops overlapping within blocks."""

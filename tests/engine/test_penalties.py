@@ -46,7 +46,7 @@ def test_each_token_is_chosen_after_the_penalties_of_those_before_it(tiny: Loade
         assert run_alone(tiny, request).token_ids == [token_id]
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 def test_company_pages_chunks_and_overlap_change_nothing(loaded: LoadedModel) -> None:
     kinds = (
         {"frequency_penalty": 1.5},

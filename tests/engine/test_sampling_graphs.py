@@ -100,6 +100,7 @@ def test_usual_requests_are_sampled_by_graphs(
     assert sampled.num_replays >= max(len(answers["a"].token_ids) // 20, 2)
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize(
     "params",
     [
@@ -125,6 +126,7 @@ def test_rare_requests_are_sampled_eagerly(
     assert sampled.num_replays == 0
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "traits",
     [

@@ -164,6 +164,7 @@ def test_kept_keys_of_a_block_and_sub_blocks_change_no_guarantee(load: Load) -> 
             assert matches("person", answer.text), (folder, extra, request_id)
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", ["nemotron", "idlm"])
 def test_modes_write_the_same(load: Load, folder: str) -> None:
     loaded = load(folder)

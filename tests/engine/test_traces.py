@@ -41,6 +41,7 @@ def requests(num_requests: int) -> list[Request]:
     ]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "changes",
     [

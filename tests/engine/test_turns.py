@@ -69,6 +69,7 @@ def test_two_short_answers_in_huge_blocks_are_no_burden(
     assert compare(tiny, others, request("small")) < 5
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("num_others", [1, 2, 5])
 def test_a_small_request_does_not_wait_for_huge_blocks(tiny: LoadedModel, num_others: int) -> None:
     others = [request(f"b{i}", HUGE) for i in range(num_others)]
@@ -99,6 +100,7 @@ def endless() -> Iterator[Request]:
         i += 1
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("num_light", [1, 8])
 def test_a_huge_request_ends_under_any_load(tiny: LoadedModel, num_light: int) -> None:
     engine, lights, answers = make_engine(tiny), endless(), dict[str, Answer]()

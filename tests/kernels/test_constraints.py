@@ -129,6 +129,7 @@ def test_triton_scores_what_torch_scores(draws: str, device: torch.device) -> No
     assert set(expected.token[2:4].tolist()) <= set(ALLOWED) - {MASK}
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("draws", ["greedy", "drawn", "truncated"])
 @pytest.mark.parametrize("has_others", [False, True])
 def test_masks_of_classes_are_those_of_their_tokens(

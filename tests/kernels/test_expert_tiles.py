@@ -24,6 +24,7 @@ def test_every_tile_of_both_products_is_a_candidate_once() -> None:
                 assert len({(c.gate_up.inputs, c.down.inputs) for c in configs}) == 1
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("held", ["fp8", None])
 def test_products_are_timed_apart_and_the_best_comes_first(

@@ -31,7 +31,7 @@ def are_in_four_bits(loaded: LoadedModel) -> set[bool]:
     return {isinstance(product.packed, FourBitProduct) for product in products}
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_numbers_in_groups_stay_in_4_bits(
     tiny_folder: Path, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
@@ -69,7 +69,7 @@ def test_8_bits_of_gptq_are_not_held_in_4(tiny_folder: Path, tmp_path: Path) -> 
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("bits", [1, 2, 3, 4])
 def test_numbers_with_biases_are_held_in_4_bits(
     tiny_folder: Path, tmp_path: Path, bits: int

@@ -155,6 +155,7 @@ def test_products_with_floats_of_4_bits_are_right(
     assert error < TOLERANCE[dtype] * expected.abs().max()
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.usefixtures("triton_kernels")
 def test_a_row_is_the_same_in_any_company(

@@ -117,7 +117,7 @@ def test_products_agree_with_float64(
     assert_near(product(bias, poisoned(residual)), added + bias.double(), dtype)
 
 
-@pytest.mark.usual_cases(6)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("tile", TILES, ids=str)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("num_rows", "num_inputs"), [(3, 96), (130, 640), (150, 256)])
@@ -138,7 +138,7 @@ def test_no_configuration_changes_a_bit(
     assert_near(found, exact(rows, weight) + bias.double() + residual.double(), torch.bfloat16)
 
 
-@pytest.mark.usual_cases(6)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("tile", [None, *TILES], ids=str)
 def test_a_row_alone_is_the_same_among_300(

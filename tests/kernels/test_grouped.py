@@ -95,7 +95,7 @@ def difference(result: Tensor, expected: Tensor) -> float:
     return ((result.cpu().double() - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("inner", [INNER, 144])
@@ -180,6 +180,7 @@ def test_no_bit_depends_on_how_products_are_cut(
         assert torch.equal(case.run_as(config, activation), expected), config
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("held", ["fp8", "int8"])
 def test_rows_are_batch_invariant(held: str, device: torch.device) -> None:
     case = Case(device, held)
@@ -204,6 +205,7 @@ def test_an_expert_of_many_rows_has_several_tiles(device: torch.device) -> None:
     assert not torch.equal(crowded, together)
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("held", ["fp8", "int8"])
 def test_what_is_added_is_rounded_once(held: str, device: torch.device) -> None:
     case = Case(device, held)

@@ -54,6 +54,7 @@ def test_norms_of_rows_with_a_stride(
     check(rms_norm(x, weight, 1e-6), exact_norm(x, weight), dtype)
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("normed", [True, False])
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def inputs(shape: tuple[int, int], dtype: torch.dtype) -> tuple[torch.Tensor, to
     return torch.randn(300, shape[0]).to(dtype), (torch.randn(shape[1], shape[0]) / 8).to(dtype)
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_products_agree_with_float64(shape: tuple[int, int], dtype: torch.dtype) -> None:
@@ -48,6 +49,7 @@ def test_products_agree_with_float64(shape: tuple[int, int], dtype: torch.dtype)
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_bias_is_added_once(shape: tuple[int, int], dtype: torch.dtype) -> None:
@@ -64,6 +66,7 @@ def test_a_bias_is_added_once(shape: tuple[int, int], dtype: torch.dtype) -> Non
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.dtype) -> None:

@@ -118,7 +118,7 @@ def test_products_of_every_shape_are_right(
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
 
 
-@pytest.mark.usual_cases(6)
+@pytest.mark.usual_cases(3)
 @needs_compiler
 @pytest.mark.parametrize("num_rows", [1, 70, 700])
 def test_experts_are_right_and_batch_invariant(kernels: Kernels, num_rows: int) -> None:
@@ -162,7 +162,7 @@ def test_activations_are_exact_where_they_are_large_small_or_none(kernels: Kerne
     assert one.gate(bad, one, "silu")[1] == float("inf")
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @needs_compiler
 @pytest.mark.parametrize("window", [None, 90])
 @pytest.mark.parametrize("heads", [(4, 2), (40, 1)])
@@ -230,7 +230,7 @@ def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ..
         packed.product(torch.zeros(3, 5, dtype=torch.float64))
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @needs_compiler
 @pytest.mark.parametrize(
     "flags",

@@ -49,6 +49,7 @@ def exact(x: Tensor, gate_up: Tensor, down: Tensor, ids: Tensor, topk_weights: T
     return (chosen * topk_weights.double()[:, :, None]).sum(1)
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("num_experts", "top", "columns", "inner"), SIZES)
 def test_a_row_is_right_and_the_same_alone_and_among_300(
@@ -128,6 +129,7 @@ def test_experts_are_held_in_one_way(way: str) -> None:
     assert all(p.gate.weight is None and d.weight is None for p, d in mixture.packed)
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("num_experts", [6, 16, 18, 256])
 def test_a_row_chooses_the_same_experts_and_shares_in_any_company(num_experts: int) -> None:
     logits, bias = 3 * torch.randn(301, num_experts), torch.randn(num_experts)

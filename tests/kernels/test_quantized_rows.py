@@ -113,6 +113,7 @@ def test_a_norm_quantizes_as_both_do_apart(
         assert_same(result, apart)
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
 @pytest.mark.parametrize("columns", [96, 1000, 16_400])

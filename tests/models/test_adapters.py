@@ -92,19 +92,31 @@ def test_encoder_and_decoder_of_diffusion_gemma_are_adapted_together(tmp_path: P
         load(base, write_adapter(tmp_path / "b", halves), name="dgemma")
 
 
-def test_an_adapter_is_a_setting_of_the_command_and_of_the_library(
-    base: Path, tmp_path: Path
-) -> None:
+def adapter_and_sum(base: Path, folder: Path) -> tuple[Path, Path]:
+    """An adapter of `base`, and a checkpoint of their sum."""
     weights = read_weights(base)
     pairs = draw_pairs(weights, linear_modules(weights))
-    adapter = write_adapter(tmp_path / "adapter", pairs)
-    whole = copy("sdar", tmp_path / "whole")
+    whole = copy("sdar", folder / "whole")
     save_file(merged(weights, pairs), whole / "model.safetensors")
-    sampling = SamplingParams(max_tokens=12, ignore_eos=True)
-    config = Config(ModelConfig(dtype="float32"), EngineConfig(num_pages=100, threads=1))
-    (expected,) = LLM(str(whole), config=config).generate("hello", sampling)
-    (answer,) = LLM(str(base), config=config, adapter=str(adapter)).generate("hello", sampling)
+    return write_adapter(folder / "adapter", pairs), whole
+
+
+SAMPLING = SamplingParams(max_tokens=12, ignore_eos=True)
+CONFIG = Config(ModelConfig(dtype="float32"), EngineConfig(num_pages=100, threads=1))
+
+
+def test_an_adapter_is_a_setting_of_the_library(base: Path, tmp_path: Path) -> None:
+    adapter, whole = adapter_and_sum(base, tmp_path)
+    (expected,) = LLM(str(whole), config=CONFIG).generate("hello", SAMPLING)
+    (answer,) = LLM(str(base), config=CONFIG, adapter=str(adapter)).generate("hello", SAMPLING)
     assert answer.token_ids == expected.token_ids
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+def test_an_adapter_is_a_setting_of_the_command(base: Path, tmp_path: Path) -> None:
+    adapter, whole = adapter_and_sum(base, tmp_path)
+    (expected,) = LLM(str(whole), config=CONFIG).generate("hello", SAMPLING)
     args = str(base), "--adapter", str(adapter), "--dtype", "float32", "--num-pages", "100"
     with serving(*args) as server:
         body = {"prompt": "hello", "max_tokens": 12, "ignore_eos": True}

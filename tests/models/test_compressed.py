@@ -83,7 +83,7 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
     return ((one - other).abs().max() / other.abs().max()).item()
 
 
-@pytest.mark.usual_cases(12)
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("quantization", ["auto", "none"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_logits_are_those_of_the_weights_that_are_meant(
@@ -103,6 +103,7 @@ def test_logits_are_those_of_the_weights_that_are_meant(
     assert held(loaded) == (as_stored if quantization == "auto" else {torch.float32})
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize(("quantization", "dtype"), [("int8", INT8), ("fp8", FP8)])
 @pytest.mark.parametrize("name", [None, "fp8 channel", "fp8 block", "int8 packed"])
 def test_any_checkpoint_can_be_held_in_8_bits(
@@ -119,6 +120,7 @@ def test_any_checkpoint_can_be_held_in_8_bits(
     assert error < (0.15 if quantization == "fp8" else 0.03)
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
 def test_a_request_in_8_bits_gets_the_same_tokens_in_any_company(

@@ -40,7 +40,7 @@ def load(folder: Path, source: str, overrides: str | None = None, **fields: Any)
     return load_model(config, DecodingConfig())
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 @settings(max_examples=200, deadline=None)
 @given(name=NAMES, value=VALUES)

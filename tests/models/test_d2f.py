@@ -62,7 +62,7 @@ def params_of(pipeline: Pipeline, **others: Any) -> SamplingParams:
     )
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @FOLDERS
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_tokens_and_passes_are_those_of_the_authors_loop(
@@ -139,6 +139,7 @@ def short_context(loaded: LoadedModel) -> LoadedModel:
     return replace(loaded, info=replace(loaded.info, max_model_len=80))
 
 
+@pytest.mark.usual_cases(1)
 @FOLDERS
 @given(data=st.data())
 @few

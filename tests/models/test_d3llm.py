@@ -33,7 +33,7 @@ few = settings(
 )
 
 
-@pytest.mark.usual_cases(10)
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize(
     ("folder", "index"), [(name, i) for name in NAMES for i in range(len(cases(name)))]
 )
@@ -62,6 +62,7 @@ def test_a_second_copy_of_keys_is_all_that_the_authors_answers_differ_by() -> No
     assert sum(case["as_published"] is not None for case in cases("dream")) >= 3
 
 
+@pytest.mark.usual_cases(1)
 @FOLDERS
 def test_all_answers_together_are_those_of_the_authors_code(
     golden_model: Load, folder: str
@@ -130,6 +131,7 @@ def requests(draw: st.DrawFn, number: int) -> Request:
     )
 
 
+@pytest.mark.usual_cases(1)
 @FOLDERS
 @given(data=st.data())
 @few

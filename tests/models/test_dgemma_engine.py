@@ -73,6 +73,7 @@ def test_the_engine_gets_the_tokens_of_the_plain_loop(loaded: LoadedModel) -> No
         assert answer.finish.usage.denoising_steps == job.num_steps
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("max_batch_tokens", [48, 2048])
 def test_a_request_in_company_gets_the_answer_that_it_gets_alone(
     loaded: LoadedModel, max_batch_tokens: int
@@ -83,6 +84,7 @@ def test_a_request_in_company_gets_the_answer_that_it_gets_alone(
         assert together[request.request_id].token_ids == alone.token_ids
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("steps_ahead", [1, 3])
 @pytest.mark.parametrize("num_pages", [24, 400])
 def test_steps_that_overlap_equal_steps_in_turn(

@@ -40,6 +40,7 @@ def request(case: dict, **changes: object) -> Request:
     return Request(case["name"], tuple(case["prompt"]), replace(params, **changes))
 
 
+@pytest.mark.usual_cases(2)
 @every_group
 def test_answers_are_those_of_the_reference_alone_and_together(
     golden_model: Load, group: dict

@@ -112,6 +112,7 @@ def test_requests_that_mix_and_others_change_nothing_of_each_other(
     assert (engine.scheduler.num_preempted > 0) == (way == "few pages")
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_captured_passes_change_nothing(loaded: LoadedModel, overlap: bool) -> None:
     recordings, batch = Recordings(), 128

@@ -48,6 +48,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference(
         assert answer.finish.usage.denoising_steps <= case["forwards"]
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("max_batch_tokens", [64, 2048])
 def test_all_requests_together_get_the_tokens_of_the_reference(
     golden: tuple[LoadedModel, list[dict]], max_batch_tokens: int

@@ -183,6 +183,7 @@ def test_an_answer_goes_on_from_the_cached_keys_of_an_edited_one(loaded: LoadedM
     assert max(num_cached) >= 32
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_captured_passes_change_nothing(loaded: LoadedModel, overlap: bool) -> None:
     model, recordings = plain(loaded), Recordings()

@@ -60,6 +60,7 @@ def test_logits_of_one_forward_are_those_of_the_reference(
     assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
+@pytest.mark.usual_cases(4)
 @every_relative
 def test_requests_alone_get_the_tokens_of_the_reference_in_no_more_steps(
     relative: Load, folder: str
@@ -72,6 +73,7 @@ def test_requests_alone_get_the_tokens_of_the_reference_in_no_more_steps(
         assert finish.usage.denoising_steps <= case.forwards
 
 
+@pytest.mark.usual_cases(9)
 @every_relative
 @pytest.mark.parametrize("num_pages", [20, None])
 def test_requests_together_get_them_too(relative: Load, folder: str, num_pages: int | None) -> None:
@@ -81,6 +83,7 @@ def test_requests_together_get_them_too(relative: Load, folder: str, num_pages: 
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
 def test_prompts_in_chunks_and_cached_prompts_change_nothing(relative: Load, folder: str) -> None:
     cases = cases_of(folder)
@@ -89,6 +92,7 @@ def test_prompts_in_chunks_and_cached_prompts_change_nothing(relative: Load, fol
         assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", ["a2d_bd3lm", "a2d_mdlm", "rnd1"])
 def test_requests_of_every_kind_change_nothing(relative: Load, folder: str) -> None:
     """Caches, guidance, policies and samplers of the others; their answers do not change either."""

@@ -24,7 +24,7 @@ def assert_golden(answers: dict[str, Answer], cases: list[Case]) -> None:
     }
 
 
-@pytest.mark.usual_cases(20)
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize(
     ("folder", "case"), CASES, ids=[f"{folder}-{case.name}" for folder, case in CASES]
 )
@@ -39,7 +39,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
     assert finish.usage.denoising_steps <= case.forwards
 
 
-@pytest.mark.usual_cases(6)
+@pytest.mark.usual_cases(3)
 @every_family
 def test_all_requests_together_get_the_tokens_of_the_reference(
     golden_model: Load, folder: str
@@ -49,7 +49,7 @@ def test_all_requests_together_get_the_tokens_of_the_reference(
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @every_family
 def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
     """Only some fit at a time: they come and go while others are running."""
@@ -80,7 +80,7 @@ def test_prompts_read_in_chunks_change_nothing(
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @every_family
 def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
@@ -90,7 +90,7 @@ def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     assert (engine.scheduler.num_preempted > 0) == (folder in BLOCK_LENGTHS)
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
 def test_prompts_whose_keys_are_cached_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
@@ -124,7 +124,7 @@ def kinds_of_each_step(engine: Engine) -> list[set[tuple[str, bool]]]:
     return kinds
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FULL)
 def test_every_cache_and_guidance_share_steps(golden_model: Load, folder: str) -> None:
     """Prompts of different lengths, so that blocks begin at different steps and positions."""

@@ -69,6 +69,7 @@ def test_matrices_that_its_tools_have_packed_are_read_as_they_read_them(
     torch.testing.assert_close(weight, meant, rtol=1e-3, atol=1e-6)  # products in float16
 
 
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize("name", GPTQ_PACKINGS)
 def test_weights_and_logits_are_those_that_are_meant(
     tiny_folder: Path, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture

@@ -38,7 +38,7 @@ def asking(i: int, mode: ModeName, **params: object) -> Request:
     return Request(f"{mode}-{i}", PROMPTS[i % len(PROMPTS)], sampling)
 
 
-@pytest.mark.usual_cases(6)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.5])
 def test_a_verified_draft_is_what_the_model_writes_token_by_token(

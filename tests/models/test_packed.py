@@ -39,6 +39,7 @@ CPU = torch.device("cpu")
 PER_OUTPUT, GROUPS_OF_128 = {"int4 channel"}, {"int4 group 128", "awq 128", "gptq v2"}
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_every_weight_is_the_one_that_is_meant(
     tiny_folder: Path, tmp_path: Path, name: str
@@ -54,7 +55,7 @@ def test_every_weight_is_the_one_that_is_meant(
     assert 0.01 < loss < 0.25  # of 4 bits
 
 
-@pytest.mark.usual_cases(8)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_logits_are_those_of_the_weights_that_are_meant(
     tiny_folder: Path, tmp_path: Path, name: str
@@ -75,6 +76,7 @@ def test_logits_are_those_of_the_weights_that_are_meant(
         assert held(load(tmp_path / "4", quantization=kind)) == {dtype}
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_groups_of_128_inputs_are_held_in_8_bits_where_products_use_them(
     tiny_folder: Path, tmp_path: Path, name: str
@@ -199,6 +201,7 @@ TENSORS_TELL = {  # configurations of the same tensors, as other tools write the
 }
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("name", TENSORS_TELL)
 def test_other_ways_to_say_the_same_are_read(tiny_folder: Path, tmp_path: Path, name: str) -> None:
     stored, config = TENSORS_TELL[name]
@@ -284,6 +287,7 @@ def cut(tensor: Tensor) -> Tensor:
     return tensor[:-1].contiguous()
 
 
+@pytest.mark.usual_cases(12)
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -335,6 +339,7 @@ def test_parts_that_do_not_fit_are_named(
         load(tmp_path)
 
 
+@pytest.mark.usual_cases(14)
 @pytest.mark.parametrize(
     ("name", "config", "message"),
     [

@@ -132,7 +132,7 @@ def test_policies_that_remember_steps_write_as_the_published_loop(
     assert [steps for _, steps in found] != [steps for _, steps in plain]
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     ("folder", "params", "quotas", "weight"),
     [

@@ -103,7 +103,7 @@ def stored_in_8_bits(
     return stored, meant
 
 
-@pytest.mark.usual_cases(8)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("folder", [*MOE, "dgemma"])
 @pytest.mark.parametrize(
     ("block", "flat"),
@@ -244,6 +244,7 @@ def test_a_start_tells_how_experts_are_held(
     assert "experts: float8_e4m3fn, 0.00 GiB" in caplog.messages
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("kind", DTYPES)
 @pytest.mark.parametrize("folder", ["llada2", "llada_moe", "sdar_moe"])
 def test_requests_get_the_same_tokens_in_any_company(

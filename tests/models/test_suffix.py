@@ -50,6 +50,7 @@ def filled(loaded: LoadedModel, guidance: float = 0.0) -> list[int]:
     return canvas[start : start + GAP].tolist()
 
 
+@pytest.mark.usual_cases(3)
 @families
 @pytest.mark.parametrize("guidance", [0.0, 0.7])
 def test_a_gap_is_filled_as_by_whole_forward_passes(

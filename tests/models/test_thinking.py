@@ -74,7 +74,7 @@ def test_a_budget_as_long_as_the_answer_changes_nothing(load: Load, folder: str)
                 assert run_alone(loaded, asking(i, budget, **params)).token_ids == plain
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("block_length", [1, 8, 16])
 def test_the_end_is_where_the_budget_is(load: Load, folder: str, block_length: int) -> None:

@@ -82,7 +82,7 @@ def test_steps_and_rows_are_the_published_engines_without_its_last_pass(
         assert finish.usage.query_tokens == num_prompt + sum(rows[case.name][:-1])
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("params", SAMPLERS)
 def test_a_longer_answer_begins_with_the_shorter_one(
     wedlm: LoadedModel, params: dict[str, Any]

@@ -63,7 +63,7 @@ def test_training_never_meets_a_held_out_problem(task: str) -> None:
             assert not belongs_to(problem, "train")
 
 
-@pytest.mark.usual_cases(8)
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize("task", COUNTED)
 def test_held_out_words_are_never_trained_on(task: str) -> None:
     rng = Random(4)

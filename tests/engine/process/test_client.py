@@ -132,15 +132,16 @@ def test_metrics_are_those_of_the_engine(start: Start, tiny_folder: Path) -> Non
         client.shutdown()
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_streams_go_on_after_their_engine_was_killed(
-    start: Start, tiny_on_cpu: LoadedModel
+    start: Start, tiny_on_cpu: LoadedModel, kills: int
 ) -> None:
     requests = [asking(i, max_tokens=150) for i in range(12)]
     requests += [asking(24, grammar=Regex("[a-c]{90}"), max_tokens=100, ignore_eos=False)]
 
     async def run(client: ProcessEngine) -> list[Answer | Failure]:
         reading = [asyncio.create_task(read(client, request)) for request in requests]
-        for _ in range(2):
+        for _ in range(kills):
             await until(lambda: client.status().state == "ready" and client.status().num_running)
             await asyncio.sleep(0.2)
             old = client.pid
