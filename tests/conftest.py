@@ -20,10 +20,10 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores, as many tests wait for processes or for a time."""
-    return (os.cpu_count() or 2) * 3 // 2
+@pytest.hookimpl(wrapper=True, optionalhook=True)  # without pytest-xdist there is no such hook
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Half as many again as pytest-xdist takes: many tests wait for processes or for a time."""
+    return (yield) * 3 // 2
 
 
 @pytest.hookimpl(wrapper=True)

@@ -126,7 +126,7 @@ def job_for(model: Trainer, out: Path, schedule: Schedule, report_every: int = 1
 
 @pytest.fixture
 def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs train on the same two rows in each step, validate on nothing and take no signals."""
+    """Runs train and validate on the same two rows, and take no signals."""
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [two_rows()])
     monkeypatch.setattr(train, "batches", lambda *args: repeat([two_rows()]))

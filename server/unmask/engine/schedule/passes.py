@@ -79,7 +79,6 @@ def open_part(sequence: Sequence) -> range:
 
 def _block_pass(sequence: Sequence) -> QueryRange:
     start, end = sequence.block_start, sequence.block_end
-    part_len = sequence.decoding.sub_block_length
     last = None if sequence.has_block_keys else sequence.last_pass
     if last is not None and last.start == sequence.num_computed and last.end == end:
         return last
@@ -91,7 +90,8 @@ def _block_pass(sequence: Sequence) -> QueryRange:
     if sequence.has_prompt_block and sequence.shift:
         first = min(first, start - 1)  # the row with the logits of the block's first position
     query = QueryRange(first, end, end, scored)
-    sequence.last_pass = None if part_len is not None or sequence.decoding.drafts else query
+    stays = sequence.decoding.sub_block_length is None and not sequence.decoding.drafts
+    sequence.last_pass = query if stays else None
     return query
 
 
