@@ -40,6 +40,13 @@ def load(folder: Path, source: str, overrides: str | None = None, **fields: Any)
     return load_model(config, DecodingConfig())
 
 
+@pytest.mark.parametrize("named", [{"auto_map": {"AutoModel": "x.X"}}, {"model_file": "model.py"}])
+def test_code_that_a_file_names_is_no_reason_to_refuse_it(named: dict[str, Any]) -> None:
+    """It is never run; mlx-lm names a class of the checkpoint's own in the second way."""
+    raw = raw_config("nemotron")
+    check_fields(raw | named, family_of(Checkpoint(GOLDEN, GOLDEN, raw, {})).fields)
+
+
 @pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 @settings(max_examples=200, deadline=None)

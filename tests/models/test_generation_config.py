@@ -79,6 +79,45 @@ def test_a_repetition_penalty_that_only_autoregressive_loops_have_is_no_default(
     assert info.default_sampling.repetition_penalty is None
 
 
+UNTOLD = {"alg": "origin", "alg_temp": None, "eps": 0.001, "steps": 512}
+
+
+@pytest.mark.parametrize(
+    ("source", "generation", "expected"),
+    [
+        ("dream", {"alg": "topk_margin", "eps": 0.01, "steps": 64}, ("margin", 0.01, 64)),
+        ("dream", {"alg": "entropy", "policy": "random"}, ("random", None, None)),
+        ("dream", {"alg": "origin", "steps": 64}, ("ancestral", None, 64)),
+        ("dream", UNTOLD, (None, 0.001, None)),
+        ("dream", {"alg": "confidence_threshold"}, ("threshold", None, None)),
+        ("sdar", {"alg": "maskgit_plus", "eps": 0.001}, ("low_confidence", None, None)),
+    ],
+)
+def test_dreams_names_are_read_where_they_were_chosen(
+    source: str, generation: dict[str, Any], expected: tuple[str, float, int], tmp_path: Path
+) -> None:
+    """Every file that Dream's classes write has `alg` and `steps`; untouched, they say nothing."""
+    sampling = load(tmp_path, source, generation=generation).info.default_sampling
+    assert (sampling.policy, sampling.eps, sampling.steps) == expected
+
+
+def test_an_alg_that_no_policy_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """CoDA's file has one that its own loop refuses."""
+    published = {"alg": "original", "alg_temp": 0.2, "diffusion_steps": 10, "max_tokens": 256}
+    sampling = load(tmp_path, "coda", generation=published).info.default_sampling
+    assert (sampling.policy, sampling.alg_temp, sampling.max_tokens) == ("entropy", None, None)
+    assert "alg original is no policy" in caplog.text
+
+
+def test_what_other_loops_would_heed_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {"suppress_tokens": [7], "num_beams": 4, "min_length": 0, "guidance_scale": 1.0}
+    load(tmp_path, generation=said | {"stop_strings": None, "use_cache": True})
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert line == "generation_config.json: not read: suppress_tokens [7], num_beams 4"
+
+
 def test_a_request_replaces_each_default_on_its_own(tmp_path: Path) -> None:
     loaded = load(tmp_path, generation=PUBLISHED)
     limits = make_engine(loaded).limits

@@ -2,12 +2,14 @@
 
 import fnmatch
 import json
+import shutil
 from contextlib import chdir
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 
+from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.hub import display_name, find_checkpoint
@@ -102,6 +104,44 @@ def test_neither_code_nor_pickles_are_fetched(
     unread = calls[0]["ignore_patterns"]
     assert [n for n in below if any(fnmatch.fnmatch(n, p) for p in unread)] == [below[0]]
     assert not [n for n in wanted if n.endswith((".py", ".bin", ".pt", ".pkl", ".so"))]
+
+
+def test_an_adapter_beside_the_weights_is_fetched_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's client tries patterns on whole paths, where a star may be slashes too."""
+    published, fetched = tmp_path / "published", tmp_path / "fetched"
+    shutil.copytree(GOLDEN / "nemotron", published)
+    (published / "original").mkdir()
+    (published / "original" / "consolidated.safetensors").write_bytes(b"")
+
+    def download(
+        name: str,
+        *,
+        revision: str | None,
+        allow_patterns: list[str],
+        ignore_patterns: list[str] | None = None,
+    ) -> str:
+        assert (name, revision) == ("nvidia/Nemotron", "main")
+        files = [str(path.relative_to(published)) for path in published.rglob("*.*")]
+        wanted = huggingface_hub.utils.filter_repo_objects(
+            files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+        )
+        for file in wanted:
+            (fetched / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(published / file, fetched / file)
+        return str(fetched)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find_checkpoint("nvidia/Nemotron@main") == fetched
+    assert {path.name for path in (fetched / "linear_spec_lora").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    assert not (fetched / "original").exists()
+    byte_tokenizer().save_pretrained(fetched)
+    loaded = load_model(ModelConfig("nvidia/Nemotron@main", mask_token_id=511), DecodingConfig())
+    assert loaded.model.draft_adapters
 
 
 def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,20 @@
 """LLaDA2.0 and 2.1 against their published code and a second implementation."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from tests.support.checkpoints import load_golden, load_random
+from tests.support.checkpoints import load, load_golden, load_random
 from tests.support.forward import block_causal, logits_of
 from tests.support.moe_reference import llada2, llada2_shapes
 from tests.support.tiny import GOLDEN
 from unmask.errors import InvalidCheckpoint
-from unmask.models.llada2 import FAMILY
+from unmask.models.llada2 import FAMILY, read_config
 
 RAW: dict[str, Any] = {
     "architectures": ["LLaDA2MoeModelLM"],
@@ -72,6 +73,46 @@ def test_logits_of_one_forward_are_those_of_the_reference(name: str, tmp_path: P
     logits = logits_of(loaded, ids, block_causal(len(ids), 32))
     expected = golden["logits"].view_as(logits)
     assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("source", ["llada2", "llada22", "llada_moe_options"])
+def test_a_bias_of_experts_is_not_rounded(source: str, tmp_path: Path) -> None:
+    """Scores are close together: rounded to the model's type, it would choose other experts."""
+    weights = load_file(GOLDEN / source / "model.safetensors")
+    shutil.copy(GOLDEN / source / "config.json", tmp_path)
+    logits = []
+    for rounds in (False, True):
+        for name in (name for name in weights if name.endswith("expert_bias")):
+            bias = 256.0 + torch.linspace(0, 0.9, len(weights[name]))  # less than a step apart
+            weights[name] = bias.bfloat16().float() if rounds else bias
+        save_file(weights, tmp_path / "model.safetensors")
+        loaded = load(tmp_path, "bfloat16")
+        logits.append(logits_of(loaded, torch.arange(32), block_causal(32, 32)))
+    assert not logits[0].equal(logits[1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"partial_rotary_factor": 0.25}, 4),
+        ({"partial_rotary_factor": 0.25, "rotary_dim": 4}, 4),
+        ({"rotary_dim": 4}, 4),
+        ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.25}}, 4),
+        ({}, 8),
+    ],
+)
+def test_the_rotated_part_of_a_head_may_be_said_in_either_way(
+    fields: dict[str, Any], expected: int
+) -> None:
+    plain = {key: value for key, value in RAW.items() if key != "partial_rotary_factor"}
+    sizes = {"vocab_size": 512, "rms_norm_eps": 1e-6}
+    assert read_config(plain | sizes | fields).rope.rotary_dim == expected
+
+
+def test_two_rotated_parts_of_a_head_are_refused(tmp_path: Path) -> None:
+    raw = RAW | {"rotary_dim": 16}
+    with pytest.raises(InvalidCheckpoint, match="rotary_dim is 16, but partial_rotary_factor rot"):
+        load_random(raw, llada2_shapes(raw), tmp_path)
 
 
 @pytest.mark.parametrize("name", OTHERS)

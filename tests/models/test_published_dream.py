@@ -56,6 +56,15 @@ def test_text_is_split_and_merged_as_qwen2_does(tmp_path: Path) -> None:
     assert ours.num_tokens == NUM_TOKENS
 
 
+@pytest.mark.parametrize("source", ["dream", "dream_reasoner", "idlm", "sdar", "sdar_moe"])
+def test_the_end_of_a_turn_ends_an_answer_without_a_generation_config(
+    source: str, tmp_path: Path
+) -> None:
+    """Both other files have only `<|endoftext|>`, as Qwen's base models."""
+    write_tokenizer(tmp_path)
+    assert load(tmp_path, source).info.eos_token_ids == (500, NUM_TOKENS - 3)
+
+
 def test_gpt2_splits_in_its_own_way(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, tokenizer_class="GPT2Tokenizer")
     ours = Tokenizer.from_folder(tmp_path)

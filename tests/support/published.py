@@ -153,7 +153,7 @@ def _sdar_files(folder: Path) -> None:
         added=(*QWEN3_ADDED, "<|MASK|>"),
         tokenizer_class="Qwen2Tokenizer",
         auto_map={"AutoTokenizer": ["tokenization_qwen2.Qwen2Tokenizer", None]},
-        eos_token="<|im_end|>",
+        eos_token="<|endoftext|>",
         bos_token=None,
         mask_token="<|MASK|>",
     )

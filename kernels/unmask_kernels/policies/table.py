@@ -100,7 +100,7 @@ POLICIES: tuple[Policy, ...] = (
         ranks_by="confidence",
         meaning="Every position that is confident enough.",
         paper="Fast-dLLM (Wu et al., 2025)",
-        aliases=("low_confidence_dynamic", "joint_threshold"),
+        aliases=("low_confidence_dynamic", "joint_threshold", "confidence_threshold"),
         numbers=(THRESHOLD,),
     ),
     Policy(

@@ -16,8 +16,8 @@ CONFIG = "config.json"
 # Read for every family, in `checkpoint` and `registry`.
 COMMON = frozenset(
     (
-        *("architectures", "auto_map", "dtype", "eos_token_id", "mask_token_id", "model_type"),
-        *("quantization", "quantization_config", "torch_dtype", "vocab_size"),
+        *("architectures", "auto_map", "dtype", "eos_token_id", "mask_token_id", "model_file"),
+        *("model_type", "quantization", "quantization_config", "torch_dtype", "vocab_size"),
     )
 )
 # Fields of transformers' base class, of training and of caches: no effect on a forward pass.

@@ -14,10 +14,10 @@ from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.d2f import d2f_presets
 from unmask.models.family import Family, Presets, RawConfig, Traits
-from unmask.sampling_params import PARAMETERS, SETTINGS
+from unmask.sampling_params import PARAMETERS, POLICY_NAMES, SETTINGS
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CanvasSchedule, SamplingParams
-from unmask_kernels.policies.table import NUMBERS
+from unmask_kernels.policies.table import ALIASES, NUMBERS
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,15 @@ SAMPLING: Mapping[str, type] = {
     "top_k": int,
     "min_p": float,
 }
+# Changes the answers of transformers' loops, and is read nowhere here; 0 and 1 are neutral.
+UNREAD = (
+    *("suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "force_words_ids"),
+    *("sequence_bias", "stop_strings", "min_length", "min_new_tokens", "no_repeat_ngram_size"),
+    *("typical_p", "epsilon_cutoff", "eta_cutoff", "top_h", "exponential_decay_length_penalty"),
+    *("num_beams", "penalty_alpha", "guidance_scale", "watermarking_config", "dola_layers"),
+)
+# Dream's classes write this for a model that was never told how to decode.
+UNTOLD = {"alg": "origin", "steps": 512}
 # What chooses the positions of a step, under the names that requests have.
 DENOISING: Mapping[str, type] = {
     name: PARAMETERS[name].type.base
@@ -58,6 +67,8 @@ def read_sampling(
     defaults = _defaults(family, traits, checkpoint, canvas, decoding)
     listed = [f"{key} {value} ({source})" for key, (value, source) in defaults.items()]
     logger.info("decoding defaults of %s: %s", name, ", ".join(listed) or "greedy")
+    if not traits.greedy:
+        _warn_of_unread(checkpoint.generation)
     return _params(defaults)
 
 
@@ -238,13 +249,37 @@ def _file_defaults(traits: Traits, generation: RawConfig) -> Iterator[tuple[str,
     if samples is not None and not isinstance(samples, bool):
         raise InvalidCheckpoint(f"{FILE}: do_sample is {samples!r}, which is not a boolean")
     kinds = dict(DENOISING)
+    if traits.schedule == "timed":
+        kinds["eps"] = float
     if samples is not False and not traits.greedy:
         kinds |= SAMPLING
         if samples and generation.get("temperature") is None:
             yield "temperature", 1.0  # transformers' default
+    generation = _with_policy(generation)
     for name, kind in kinds.items():
         if (value := generation.get(name)) is not None:
             yield name, _checked(name, value, kind)
+
+
+def _with_policy(generation: RawConfig) -> RawConfig:
+    """The file with Dream's `alg` as `policy`, if it was chosen and its own loop has it."""
+    alg = generation.get("alg")
+    if alg is None:
+        return generation
+    if UNTOLD.items() <= generation.items():
+        return {name: value for name, value in generation.items() if name not in UNTOLD}
+    if alg in (*ALIASES, *POLICY_NAMES):
+        return {"policy": alg, **generation}
+    logger.warning("%s: alg %s is no policy, so it is not read, and neither is alg_temp", FILE, alg)
+    return {name: value for name, value in generation.items() if name != "alg_temp"}
+
+
+def _warn_of_unread(generation: RawConfig) -> None:
+    """Name what would change the answers of other loops."""
+    said = {name: generation.get(name) for name in UNREAD}
+    unread = [f"{name} {value}" for name, value in said.items() if value and value != 1]
+    if unread:
+        logger.warning("%s: not read: %s", FILE, ", ".join(unread))
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:

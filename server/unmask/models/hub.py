@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
@@ -13,6 +14,7 @@ GGUF = "GGUF is not read: serve the *.safetensors that it was made of"
 TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
 UNREAD = ["*/*.safetensors"]  # the same weights in other formats, such as those of original/
+DRAFT_ADAPTER = "linear_spec_lora"  # folder beside Nemotron's weights, fetched and read with them
 
 
 def check_path(path: str) -> None:
@@ -55,14 +57,12 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     from huggingface_hub import snapshot_download  # slow to import, and folders do not need it
 
     name, _, revision = path.partition("@")
+    download = partial(snapshot_download, name, revision=revision or None)
     try:
-        kept = snapshot_download(
-            name,
-            revision=revision or None,
-            allow_patterns=list(patterns),
-            ignore_patterns=UNREAD,
-        )
-        return Path(kept)
+        kept = Path(download(allow_patterns=list(patterns), ignore_patterns=UNREAD))
+        if patterns == PATTERNS and (kept / DRAFT_ADAPTER).is_dir():  # so far without its weights
+            download(allow_patterns=[f"{DRAFT_ADAPTER}/*.safetensors"])
+        return kept
     except Exception as error:  # from the hub, HTTP or the disk; all are reported the same way
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InvalidCheckpoint(

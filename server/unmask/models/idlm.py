@@ -25,6 +25,7 @@ def traits(raw: RawConfig) -> Traits:
         "causal",
         mask_token_id=MASK_TOKEN_ID,
         block_length=1 + (raw.get("block_size") or NUM_MASKS),
+        end_tokens=sdar.END_TOKENS,
     )
 
 

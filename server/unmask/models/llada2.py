@@ -26,7 +26,7 @@ from unmask.models.mixing import mixing_presets
 from unmask.models.moe import MoeMlp, Route, take_experts, take_router
 from unmask.models.multi_block import multi_block_presets
 from unmask.models.rope import FIELDS as ROPE_FIELDS
-from unmask.models.rope import read_rope
+from unmask.models.rope import Rope, read_rope
 from unmask.models.weights import Weights
 from unmask.types import EditCommands
 from unmask_kernels.moe.routing import route_by_block, route_sigmoid
@@ -43,6 +43,7 @@ EDITING_PRESETS = {
 }
 # The first is that of 2.2's model card, the other is what FluxServe compares it with.
 LEVENSHTEIN_PRESETS = {"speed": EDITING_PRESETS["speed"], "plain": {"threshold": 0.95}}
+PARTIAL_ROTARY_FACTOR = 0.5  # of the authors' class, where a file has neither this nor the other
 FIELDS = ConfigFields(
     read=frozenset(
         (
@@ -52,7 +53,7 @@ FIELDS = ConfigFields(
             *("moe_router_enable_expert_bias", "n_group", "num_attention_heads", "num_experts"),
             *("num_experts_per_tok", "num_hidden_layers", "num_key_value_heads"),
             *("num_shared_experts", "partial_rotary_factor", "rms_norm_eps", "rope_theta"),
-            *("routed_scaling_factor", "split_token_id", "tie_word_embeddings"),
+            *("rotary_dim", "routed_scaling_factor", "split_token_id", "tie_word_embeddings"),
             *("topk_group", "use_bias", "use_qk_norm", "use_qkv_bias"),
         )
     ),
@@ -60,8 +61,7 @@ FIELDS = ConfigFields(
         (
             *("max_window_layers", "mtp_loss_scaling_factor", "output_dropout"),
             *("moe_shared_expert_intermediate_size", "output_router_logits"),
-            # `use_sliding_window` is refused; the rest follows from fields that are read.
-            *("sliding_window", "rotary_dim", "router_aux_loss_coef"),
+            *("sliding_window", "router_aux_loss_coef"),  # `use_sliding_window` is refused
         )
     ),
     accepted={
@@ -91,9 +91,25 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         num_kv_heads=raw["num_key_value_heads"],
         head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
-        rope=read_rope(raw, head_dim),
+        rope=_rope(raw, head_dim),
         tied=raw.get("tie_word_embeddings"),
     )
+
+
+def _rope(raw: RawConfig, head_dim: int) -> Rope:
+    """RoPE of half a head's dimensions, or of as many as either field says."""
+    stated = raw.get("rotary_dim")
+    nested = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+    if raw.get("partial_rotary_factor") is None and nested.get("partial_rotary_factor") is None:
+        part = PARTIAL_ROTARY_FACTOR if stated is None else stated / head_dim
+        return read_rope({**raw, "partial_rotary_factor": part}, head_dim)
+    rope = read_rope(raw, head_dim)
+    if stated not in (None, rope.rotary_dim):
+        raise InvalidCheckpoint(
+            f"config.json: rotary_dim is {stated}, but partial_rotary_factor rotates "
+            f"{rope.rotary_dim} of {head_dim} dimensions"
+        )
+    return rope
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -144,9 +160,10 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
     # The reference adds an existing bias even if the field is false.
     is_enabled = raw.get("moe_router_enable_expert_bias", True)
-    take = weights.take if is_enabled else weights.take_optional
-    stored = take(f"{prefix}gate.expert_bias", (num_experts,))
-    bias = torch.zeros(num_experts, device=weights.device) if stored is None else stored.float()
+    bias, name = torch.zeros(num_experts, device=weights.device), f"{prefix}gate.expert_bias"
+    if is_enabled or weights.has(name):
+        # Rounded to bfloat16, it would choose other experts: scores are close together.
+        bias = weights.take(name, (num_experts,), torch.float32)
     common = {
         "bias": bias,
         "top": top_k,

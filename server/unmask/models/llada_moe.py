@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import torch
+
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, Mlp, take_gated_mlp
@@ -62,7 +64,7 @@ def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
         return take_gated_mlp(weights, hidden, raw["dense_intermediate_size"], _names(mlp))
     bias = None
     if raw.get("moe_router_enable_expert_bias"):
-        bias = weights.take(f"{mlp}expert_bias", (num_experts,)).float()
+        bias = weights.take(f"{mlp}expert_bias", (num_experts,), torch.float32)
     shared = raw.get("shared_expert_intermediate_size")
     return MoeMlp(
         router=take_router(weights, f"{mlp}gate.weight", (num_experts, hidden), weights.dtype),

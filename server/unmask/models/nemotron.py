@@ -9,6 +9,7 @@ from pathlib import Path
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.hub import DRAFT_ADAPTER
 from unmask.models.lora import LowRank, read_lora
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
@@ -18,7 +19,6 @@ from unmask.models.weights import Weights
 
 BLOCK_LENGTH = 32
 MASK_TOKEN_ID = 100
-ADAPTER = "linear_spec_lora"  # folder beside the weights, with an adapter for drafts
 
 _ROPE = ROPE_FIELDS.joined(QUERY_SCALE_FIELDS)
 FIELDS = QWEN_FIELDS.joined(
@@ -61,8 +61,8 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
         root="encoder.",
         head="diffusion_head.weight",
     )
-    if weights.folder is not None and (weights.folder / ADAPTER).is_dir():
-        decoder.draft_adapters = _read_adapters(weights.folder / ADAPTER, decoder, weights)
+    if weights.folder is not None and (weights.folder / DRAFT_ADAPTER).is_dir():
+        decoder.draft_adapters = _read_adapters(weights.folder / DRAFT_ADAPTER, decoder, weights)
     return decoder
 
 

@@ -11,6 +11,7 @@ from unmask.models.weights import Weights
 DREAM_REASONER, DREAM_BLOCK_LENGTH, DREAM_MASK_TOKEN_ID = "DreamForCausalLM", 32, 151669
 BLOCK_LENGTH = 4  # default: the block length of the models in SDAR's paper
 OPEN_BLOCKS = 4  # of MBD-LMs
+END_TOKENS = ("<|im_end|>",)  # published files have it in generation_config.json, copies may not
 
 FIELDS = QWEN_FIELDS.joined(
     ConfigFields(
@@ -44,10 +45,14 @@ def build(
 
 def traits(raw: RawConfig) -> Traits:
     """Block-causal attention with the trained block length."""
-    if DREAM_REASONER in (raw.get("architectures") or ()):
-        length = raw.get("block_size") or DREAM_BLOCK_LENGTH
-        return Traits("block_causal", block_length=length, mask_token_id=DREAM_MASK_TOKEN_ID)
-    return Traits("block_causal", block_length=raw.get("block_size") or BLOCK_LENGTH)
+    is_reasoner = DREAM_REASONER in (raw.get("architectures") or ())
+    usual_len = DREAM_BLOCK_LENGTH if is_reasoner else BLOCK_LENGTH
+    return Traits(
+        "block_causal",
+        block_length=raw.get("block_size") or usual_len,
+        mask_token_id=DREAM_MASK_TOKEN_ID if is_reasoner else None,
+        end_tokens=END_TOKENS,
+    )
 
 
 def presets(raw: RawConfig, name: str) -> Presets:

@@ -123,16 +123,17 @@ class Weights:
         if name in self._adapted:
             self._problems.append(f"{name} is adapted, but it is {others} too")
 
-    def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
+    def take(self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
         """Remove and read a tensor; `check_all_taken` raises if it is missing or misshapen."""
+        dtype = dtype or self.dtype
         tensor = self._pop(name, shape)
         if tensor is None:
             # A placeholder of zeros, so that one error lists all problems.
             self._num_placeholders += math.prod(shape)
             if self._num_placeholders > MAX_PLACEHOLDERS:
                 raise self._mismatch([*self._problems, "and more that were not checked"])
-            return torch.zeros(shape, dtype=self.dtype, device=self.device)
-        value = tensor.to(self.device, self.dtype)
+            return torch.zeros(shape, dtype=dtype, device=self.device)
+        value = tensor.to(self.device, dtype)
         self._report(tensor)
         return value
 
