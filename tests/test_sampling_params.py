@@ -9,7 +9,7 @@ from unmask.config import DecodingConfig
 from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.options import OPTIONS
 from unmask.parameter import Parameter
-from unmask.sampling_params import PARAMETERS, SETTINGS, SamplingParams
+from unmask.sampling_params import MAX_SEED, PARAMETERS, SETTINGS, SamplingParams
 from unmask_kernels.policies.table import POLICIES
 
 NUMBERS = [row for row in PARAMETERS.values() if row.low is not None]
@@ -32,8 +32,9 @@ def test_a_row_has_a_meaning_and_values_that_it_allows(row):
 def test_numbers_at_the_bounds_are_taken_and_those_beyond_are_refused_by_name(row):
     kind = row.type.base
     least = math.nextafter(row.low, math.inf) if row.open_low else kind(row.low)
-    assert getattr(SamplingParams(**{row.name: least}), row.name) == least
-    below = kind(row.low) if row.open_low else kind(row.low) - 1
+    if row.name != "seed":  # of which those below zero are told as others
+        assert getattr(SamplingParams(**{row.name: least}), row.name) == least
+    below = kind(row.low) if row.open_low else min((kind(row.low), *row.aliases)) - 1
     beyond = [below, 2**63] if row.high is None else [below, kind(row.high) + 1]
     if kind is float:
         beyond += [math.nan, math.inf]
@@ -43,6 +44,19 @@ def test_numbers_at_the_bounds_are_taken_and_those_beyond_are_refused_by_name(ro
         assert caught.value.field == row.name
     if row.high is not None:
         SamplingParams(**{row.name: kind(row.high)})
+
+
+def test_seeds_below_zero_are_seeds_but_for_one_that_is_random():
+    """OpenAI's have 64 bits with a sign; choices of a request count on from theirs."""
+    assert SamplingParams(seed=-1).seed is None
+    seeds = [SamplingParams(seed=seed).seed for seed in (-2, -3, -42, -(2**62) + 1)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(seed is not None and 0 < seed < MAX_SEED - 1000 for seed in seeds)
+    assert SamplingParams(seed=-(2**63)).seed == 0
+
+
+def test_top_k_of_minus_one_takes_all():
+    assert SamplingParams(top_k=-1).top_k == 0
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.type.choices], ids=name)

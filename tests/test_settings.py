@@ -137,11 +137,17 @@ def test_what_is_wrong_in_the_environment_is_named(variable, text, message):
         resolve(environment={variable: text})
 
 
-def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_let_be():
+@pytest.mark.parametrize("service", ["UNMASK", "UNMASK_SERVER", "UNMASK_ENGINE", "UNMASK_A_B"])
+def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_let_be(service):
+    """Each service of a namespace gives all its pods some, and `server.port` looks like one."""
     environment = {
-        "UNMASK_SERVICE_HOST": "10.0.0.1",
-        "UNMASK_PORT": "tcp://10.0.0.1:80",
-        "UNMASK_PORT_80_TCP_PROTO": "tcp",
+        f"{service}_SERVICE_HOST": "10.0.0.1",
+        f"{service}_SERVICE_PORT": "80",
+        f"{service}_SERVICE_PORT_HTTP": "80",
+        f"{service}_PORT": "tcp://10.0.0.1:80",
+        f"{service}_PORT_80_TCP": "tcp://10.0.0.1:80",
+        f"{service}_PORT_80_TCP_PROTO": "tcp",
+        f"{service}_PORT_53_UDP_ADDR": "10.0.0.1",
     }
     assert resolve(environment=environment).config == Config()
 

@@ -185,3 +185,13 @@ def test_a_template_with_an_error_is_told_at_the_start(
     assert "has an error, so chats are refused: Unexpected end of template" in told
     with pytest.raises(InvalidRequest, match="Unexpected end of template"):
         tokenizer.apply_chat([{"role": "user", "content": "a"}])
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud83d"])
+def test_half_of_a_surrogate_pair_is_no_text(text: str) -> None:
+    """Python gives bytes of a command line that are no UTF-8 such halves."""
+    tokenizer = byte_tokenizer()
+    with pytest.raises(InvalidRequest, match="half of a surrogate pair"):
+        Tokenizer(tokenizer).encode(text)
+    with pytest.raises(InvalidRequest, match="half of a surrogate pair"):
+        Tokenizer(tokenizer).apply_chat([{"role": "user", "content": text}])

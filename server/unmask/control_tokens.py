@@ -34,6 +34,19 @@ def nonce() -> str:
     return "".join(chr(secrets.choice(PRIVATE)) for _ in range(12))
 
 
+def fast_ids(tokenizer: FastTokenizer, text: str, *, add_special_tokens: bool = False) -> list[int]:
+    """Token ids of a text; raises `InvalidRequest` for one with half of a surrogate pair."""
+    try:
+        # Batches have no offsets, which take a third of the time.
+        (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+    except TypeError:
+        if not isinstance(text, str):
+            raise
+        raise InvalidRequest("the text is not Unicode: it has half of a surrogate pair") from None
+    ids: list[int] = encoding.ids
+    return ids
+
+
 def control_ids(
     inner: Any, backend: FastTokenizer | None, reserved: Iterable[int]
 ) -> dict[str, int]:
@@ -162,9 +175,7 @@ class ControlTokens:
 
     def _encode_aliased(self, text: str) -> list[int]:
         assert self._aliased is not None, "there is a fast tokenizer"
-        (encoding,) = self._aliased.encode_batch_fast([text], add_special_tokens=False)
-        ids: list[int] = encoding.ids
-        return ids
+        return fast_ids(self._aliased, text)
 
     def _encode_slow(self, text: str) -> list[int]:
         tokens = self._inner.tokenize(text, split_special_tokens=True)

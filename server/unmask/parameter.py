@@ -10,7 +10,7 @@ from unmask.value_types import ValueType
 from unmask_kernels.policies.table import NUMBERS
 
 MAX_INT = 2**63 - 1
-NO_ALIASES: Mapping[str, str] = {}
+NO_ALIASES: Mapping[Any, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Parameter:
     """One row: numbers are in [low, high], or above `low` if `open_low`.
 
     `neutral` is the value that changes nothing, for requests and checkpoints that give none.
-    `aliases` are names of choices in other projects.
+    `aliases` are names of choices in other projects, and numbers that stand for another or none.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Parameter:
     low: float | None
     high: float | None
     open_low: bool
-    aliases: Mapping[str, str]
+    aliases: Mapping[Any, Any]
     neutral: Any
     is_setting: bool  # the server's configuration may have a default
     has_flag: bool  # of commands that generate
@@ -80,7 +80,7 @@ def parameter(
     low: float | None = None,
     high: float | None = None,
     open_low: bool = False,
-    aliases: Mapping[str, str] = NO_ALIASES,
+    aliases: Mapping[Any, Any] = NO_ALIASES,
     neutral: Any = None,
     is_setting: bool = False,
     has_flag: bool = True,

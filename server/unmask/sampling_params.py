@@ -30,7 +30,8 @@ MAX_STEPS = 8192
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_LOGIT_BIAS = 100
-MAX_SEED = 2**63 - 1
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1
+SEEDS_BELOW_ZERO = 2**62  # are counted back from it, so that seeds of choices are above
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ class SamplingParams:
         neutral=1.0,
     )
     top_k: int | None = parameter(
-        "Sample from this many of the likeliest tokens; 0 takes all.", low=0, neutral=0
+        "Sample from this many of the likeliest tokens; 0 takes all.",
+        low=0,
+        aliases={-1: 0},
+        neutral=0,
     )
     min_p: float | None = parameter(
         "Sample from tokens of at least this share of the likeliest one's probability.",
@@ -86,7 +90,9 @@ class SamplingParams:
         neutral=1.0,
     )
     min_tokens: int | None = parameter("Fewest tokens before the answer may end.", low=0, neutral=0)
-    seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
+    seed: int | None = parameter(
+        "Seed of the random numbers; -1 is random.", low=MIN_SEED, high=MAX_SEED, aliases={-1: None}
+    )
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)
     bad_words: tuple[str, ...] = parameter(
@@ -233,6 +239,8 @@ class SamplingParams:
                 value = row.aliases[value]
                 object.__setattr__(self, row.name, value)
             row.check(value)
+        if self.seed is not None and self.seed < 0:
+            object.__setattr__(self, "seed", self.seed % SEEDS_BELOW_ZERO)
         if len(self.stop) > MAX_STOP_STRINGS:
             raise InvalidRequest(
                 f"stop takes at most {MAX_STOP_STRINGS} strings, got {len(self.stop)}", field="stop"

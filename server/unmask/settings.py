@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,9 @@ from unmask.options import OPTIONS, Option, Value
 
 FILE_VARIABLE = "UNMASK_CONFIG"
 NO_SETTINGS = (FILE_VARIABLE, "UNMASK_NATIVE")  # the latter is unmask_kernels.native.library's
+OF_SERVICES = re.compile(
+    r"UNMASK_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
+)
 SECTIONS = tuple(section.name for section in fields(Config))
 
 
@@ -123,18 +127,19 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, tuple[Value, 
     for variable, text in environment.items():
         if not variable.startswith("UNMASK_") or variable in NO_SETTINGS:
             continue
+        if _is_from_kubernetes(variable, text):
+            continue
         if variable in options:
             sourced |= _parse(options[variable], text, variable)
-        elif not _is_from_kubernetes(variable, text):
+        else:
             raise InvalidConfig(f"environment: {_unknown(variable, options)}")
     return sourced
 
 
 def _is_from_kubernetes(variable: str, text: str) -> bool:
-    """True for variables that Kubernetes sets in every pod beside a service called unmask."""
-    return variable.startswith(("UNMASK_SERVICE_", "UNMASK_PORT_")) or (
-        variable == "UNMASK_PORT" and "://" in text
-    )
+    """True for variables that Kubernetes sets in every pod beside services called unmask..."""
+    is_address = variable.endswith("_PORT") and text.startswith(("tcp://", "udp://", "sctp://"))
+    return is_address or OF_SERVICES.fullmatch(variable) is not None
 
 
 def _read_flags(

@@ -63,7 +63,7 @@ def test_a_gap_without_a_limit_has_128_tokens(call, engine, limit):
         ({"max_tokens": 0}, "max_tokens"),
         ({"random_seed": "a"}, "random_seed"),
         ({"random_seed": 2**70}, "random_seed"),
-        ({"random_seed": -5}, "random_seed"),
+        ({"random_seed": -(2**63) - 1}, "random_seed"),
         ({"n": 2}, "n"),
         ({"nonsense": 1}, "nonsense"),
     ],
@@ -73,3 +73,11 @@ def test_wrong_fields_are_refused_by_their_name(call, fields, param):
     response = call("POST", PATH, json={**GAP, **fields})
     assert response.status_code == 400, response.text
     assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"), [("seed", ""), ("random_seeds", "; did you mean random_seed?")]
+)
+def test_a_field_is_suggested_by_the_name_that_is_sent(call, sent, meant):
+    error = call("POST", PATH, json={**GAP, sent: 5}).json()["error"]
+    assert error["message"] == f"unknown field: {sent}{meant}"

@@ -230,6 +230,9 @@ def test_a_key_may_come_as_anthropics_clients_send_it(call):
         ({"x-api-key": "wrong"}, 401),
         ({}, 401),
         ({"authorization": "Bearer wrong", "x-api-key": "secret"}, 401),
+        ({"authorization": "Basic Zm9v", "x-api-key": "secret"}, 200),
+        ({"authorization": "Basic c2VjcmV0"}, 401),
+        ({"authorization": "Basic secret"}, 401),
     ):
         response = call("POST", PATH, config, json=body, headers=headers)
         assert response.status_code == status

@@ -43,6 +43,29 @@ def test_an_echoed_prompt_has_log_probabilities_but_for_its_first_token(call, en
     assert body["usage"]["query_tokens"] == 140
 
 
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("prompt", ["日本🎉 2", TOKENIZER.encode("é<|end|>a"), "<|end|>é"])
+def test_offsets_are_those_of_the_text_though_its_characters_have_several_tokens(
+    call, prompt, streams
+):
+    fields = {**ECHO, "prompt": prompt, "max_tokens": 14, "stream": streams}
+    response = call("POST", COMPLETIONS, json=fields)
+    assert response.status_code == 200, response.text
+    chunks = events(response.text) if streams else [response.json()]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    text = "".join(choice["text"] for choice in choices)
+    lists = [choice["logprobs"] for choice in choices if choice["logprobs"] is not None]
+    offsets = [offset for found in lists for offset in found["text_offset"]]
+    tokens = [token for found in lists for token in found["tokens"]]
+    assert offsets == sorted(offsets)
+    begin = len(text) - len(ANSWER)
+    assert text[begin:] == ANSWER
+    num_read = len(prompt) if isinstance(prompt, list) else len(TOKENIZER.encode(prompt))
+    assert offsets[num_read] == begin
+    for token, offset in zip(tokens, offsets, strict=True):
+        assert "�" in token or text.startswith(token, offset) or offset == len(text)
+
+
 def test_nothing_need_be_generated(call, engine):
     body = complete(call, **ECHO | {"max_tokens": 0, "n": 2, "return_token_ids": True})
     assert [request.given_answer for request in engine.requests] == [(68, 88)]

@@ -64,6 +64,31 @@ def test_an_answer_has_calls_with_ids(call, engine):
     assert len({c["id"] for c in message["tool_calls"] if c["id"].startswith("call_")}) == 2
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("", "{}"),
+        (" ", "{}"),
+        (None, "{}"),
+        ('{"a": 1}', '{"a": 1}'),
+        ("not json", '"not json"'),
+        (r'{"a": "\ud83d"}', r'"{\"a\": \"\\ud83d\"}"'),  # half a character, cut by another model
+        ('{"a":' + "[" * 900 + "]" * 900 + "}", "[[["),
+    ],
+    ids=["empty", "blank", "none", "an object", "no JSON", "no Unicode", "deep"],
+)
+def test_arguments_of_earlier_calls_are_objects_where_they_can_be(call, engine, given, shown):
+    made = {"id": "c", "type": "function", "function": {"name": "now", "arguments": given}}
+    turns = [
+        *HI,
+        {"role": "assistant", "content": None, "tool_calls": [made]},
+        {"role": "tool", "tool_call_id": "c", "content": "7"},
+    ]
+    says(engine, "seven")
+    ask(call, messages=turns)
+    assert f'"arguments": {shown}' in prompt_of(engine) or shown == "[[[" in prompt_of(engine)
+
+
 def test_calls_alone_leave_no_content(call, engine):
     says(engine, CALLS)
     (choice,) = ask(call, tool_choice="required").json()["choices"]

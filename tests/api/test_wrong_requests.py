@@ -50,7 +50,7 @@ EITHER = [
     ({"prompt_logprobs": -1}, "prompt_logprobs"),
     ({"prompt_logprobs": True}, "prompt_logprobs"),
     ({"prompt_logprobs": 1, "stream": True}, "prompt_logprobs"),
-    ({"seed": -2}, "seed"),
+    ({"seed": -(2**63) - 1}, "seed"),
     ({"seed": 2**63}, "seed"),
     ({"seed": MAX_SEED, "n": 2}, "seed"),
     ({"seed": 1e400}, "seed"),

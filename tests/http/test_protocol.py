@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import select
 import shutil
 import ssl
@@ -198,7 +199,9 @@ def test_many_requests_in_one_write_are_answered_in_order(usual):
 )
 def test_no_http_gets_an_envelope_and_no_line_in_the_log(usual, caplog, sent):
     caplog.set_level(logging.INFO)
-    assert error_of(read_all(usual.connect(sent))) == (400, "invalid_http")
+    answer = read_all(usual.connect(sent))
+    assert error_of(answer) == (400, "invalid_http")
+    assert re.search(rb"\r\nx-request-id: [0-9a-f]{32}\r\n", answer)
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 

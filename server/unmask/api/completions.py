@@ -7,6 +7,7 @@ from unmask.api.choices import ChoiceWriter
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.job import Job
 from unmask.api.logprobs import (
+    TextOffsets,
     TokenTexts,
     completion_logprobs,
     echoed_logprobs,
@@ -151,7 +152,9 @@ class _CompletionFormat:
         self._read: dict[int, Sequence[TokenLogprob]] = {}  # of prompts, but for their first tokens
         self._tokenizer, self._texts = tokenizer, texts
         self._written = [list[int]() for _ in job.requests]  # of templates
-        self._offsets = [len(echo) for echo in job.echoes]
+        self._offsets = [
+            TextOffsets(texts, tokenizer.stream(), place=len(echo)) for echo in job.echoes
+        ]
 
     def read(self, prompt: int, logprobs: Sequence[TokenLogprob]) -> None:
         self._read[prompt] = logprobs
@@ -237,17 +240,16 @@ class _CompletionFormat:
             return None
         read = self._read[index // self._job.n]
         prompt = self._job.requests[index].prompt_token_ids
-        return echoed_logprobs(self._texts, prompt, read, self._num_logprobs)
+        offsets = TextOffsets(self._texts, self._tokenizer.stream(), echo=self._job.echoes[index])
+        return echoed_logprobs(self._texts, prompt, read, self._num_logprobs, offsets)
 
     def _logprobs(self, index: int, delta: Delta) -> CompletionLogprobs | None:
         """Log-probabilities of the choice's next delta: text offsets continue from call to call."""
         if self._num_logprobs is None or not delta.logprobs:
             return None
-        logprobs = completion_logprobs(
+        return completion_logprobs(
             self._texts, delta.logprobs, self._num_logprobs, self._offsets[index]
         )
-        self._offsets[index] += sum(len(token) for token in logprobs["tokens"])
-        return logprobs
 
 
 COMPLETIONS = CompletionDialect()

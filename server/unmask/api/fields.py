@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -112,5 +113,12 @@ class Body(BaseModel):
 
     @classmethod
     def known(cls) -> set[str]:
-        """Names of the fields that it has."""
-        return set(cls.model_fields).difference(cls.absent)
+        """Names by which its fields are sent."""
+        names = set[str]()
+        for name, info in cls.model_fields.items():
+            alias = info.validation_alias
+            if isinstance(alias, AliasChoices):
+                names |= {choice for choice in alias.choices if isinstance(choice, str)}
+            else:
+                names.add(alias if isinstance(alias, str) else name)
+        return names.difference(cls.absent)

@@ -52,11 +52,11 @@ class KeyStore:
         """
         self._refresh()
         scheme, _, secret = header(scope, b"authorization").partition(" ")
-        if not scheme:
-            scheme, secret = "bearer", header(scope, b"x-api-key")
+        if scheme.lower() != "bearer":  # none, or a proxy's
+            secret = header(scope, b"x-api-key")
         digest = hashlib.sha256(secret.strip().encode("latin-1")).digest()
         matches = [key for key in self.keys if hmac.compare_digest(digest, key.digest)]
-        return matches[0] if matches and scheme.lower() == "bearer" else None
+        return matches[0] if matches else None
 
     def _refresh(self) -> None:
         now_s = time.monotonic()

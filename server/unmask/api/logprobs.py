@@ -11,7 +11,8 @@ from unmask.api.response_models import (
     RankedLikelihood,
     TokenLikelihood,
 )
-from unmask.stream_decoder import REPLACEMENT
+from unmask.byte_decoder import ByteStream
+from unmask.stream_decoder import REPLACEMENT, StreamDecoder
 from unmask.types import TokenLogprob
 
 LOWEST = -9999.0  # JSON has no -inf; vLLM's value
@@ -24,18 +25,37 @@ class TokenTexts:
         self.text = lru_cache(maxsize=65_536)(token_text)
 
 
-def completion_logprobs(
-    texts: TokenTexts, logprobs: Sequence[TokenLogprob], num_top: int, offset: int
-) -> CompletionLogprobs:
-    """Parallel lists; `top_logprobs` always contains the chosen token.
+class TextOffsets:
+    """Places of tokens in a text, from `place` on; pieces of a character share theirs.
 
-    `text_offset` adds up the lengths of single tokens' texts, from `offset`.
+    A control token has no length, unless the `echo` that they are from spells it.
     """
+
+    def __init__(
+        self,
+        texts: TokenTexts,
+        stream: ByteStream | StreamDecoder,
+        *,
+        place: int = 0,
+        echo: str = "",
+    ) -> None:
+        self._texts, self._stream, self._echo = texts, stream, echo
+        self._next = place
+
+    def of(self, token_id: int) -> int:
+        """The place of the next token."""
+        place, length = self._next, len(self._stream.push((token_id,)))
+        if not length and self._echo.startswith(own := self._texts.text(token_id), place):
+            length = len(own)
+        self._next += length
+        return place
+
+
+def completion_logprobs(
+    texts: TokenTexts, logprobs: Sequence[TokenLogprob], num_top: int, offsets: TextOffsets
+) -> CompletionLogprobs:
+    """Parallel lists; `top_logprobs` always contains the chosen token."""
     tokens = [texts.text(item.token_id) for item in logprobs]
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token)
     tops: list[dict[str, float] | None] = []
     for token, item in zip(tokens, logprobs, strict=True):
         top = {token: _finite(item.logprob)}
@@ -46,21 +66,25 @@ def completion_logprobs(
         "tokens": tokens,
         "token_logprobs": [_finite(item.logprob) for item in logprobs],
         "top_logprobs": tops,
-        "text_offset": offsets,
+        "text_offset": [offsets.of(item.token_id) for item in logprobs],
     }
 
 
 def echoed_logprobs(
-    texts: TokenTexts, prompt: Sequence[int], logprobs: Sequence[TokenLogprob], num_top: int
+    texts: TokenTexts,
+    prompt: Sequence[int],
+    logprobs: Sequence[TokenLogprob],
+    num_top: int,
+    offsets: TextOffsets,
 ) -> CompletionLogprobs:
     """Parallel lists of a prompt's tokens; the first has no log-probability, as in vLLM."""
-    first = texts.text(prompt[0])
-    rest = completion_logprobs(texts, logprobs, num_top, len(first))
+    first = offsets.of(prompt[0])
+    rest = completion_logprobs(texts, logprobs, num_top, offsets)
     return {
-        "tokens": [first, *rest["tokens"]],
+        "tokens": [texts.text(prompt[0]), *rest["tokens"]],
         "token_logprobs": [None, *rest["token_logprobs"]],
         "top_logprobs": [None, *rest["top_logprobs"]],
-        "text_offset": [0, *rest["text_offset"]],
+        "text_offset": [first, *rest["text_offset"]],
     }
 
 

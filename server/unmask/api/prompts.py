@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pydantic_core import from_json
+
 from unmask.api.backend import ITEM, Backend
 from unmask.api.errors import ModelNotFound, json_excerpt
 from unmask.api.requests import (
@@ -190,10 +192,12 @@ def _for_template(message: ChatMessage) -> dict[str, Any]:
 
 
 def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    """The tool call with its arguments parsed, as templates want them."""
+    """The tool call with its arguments parsed, as templates want them; none are an object."""
     function = call["function"]
     arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        with suppress(ValueError, RecursionError):
-            arguments = json.loads(arguments)
+    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
+        arguments = {}
+    elif isinstance(arguments, str):
+        with suppress(ValueError):  # of what is no JSON, no Unicode or too deep
+            arguments = from_json(arguments)
     return {**call, "function": {**function, "arguments": arguments}}

@@ -31,8 +31,6 @@ LISTS: Mapping[str, Any] = {
     "allowed_token_ids": items(1, **IDS),
 }
 """Lengths and items of lists, for the schema."""
-STAND_INS: Mapping[str, Mapping[int, int | None]] = {"top_k": {-1: 0}, "seed": {-1: None}}
-"""Numbers that clients of llama.cpp and vLLM send for another one, or for none."""
 TYPES: Mapping[type, Any] = {bool: Bool, int: Int, float: Float, str: str}
 B = TypeVar("B", bound=Body)
 
@@ -55,11 +53,7 @@ def with_sampling_fields(body: type[B]) -> type[B]:
 
 def sampling_values(body: Body) -> dict[str, Any]:
     """The values of these fields that are given, by the names of `SamplingParams`."""
-    values = {name: getattr(body, name) for name in SHARED & body.model_fields_set}
-    for name, stand_ins in STAND_INS.items():
-        if name in values:
-            values[name] = stand_ins.get(values[name], values[name])
-    return values
+    return {name: getattr(body, name) for name in SHARED & body.model_fields_set}
 
 
 def _type(row: Parameter) -> Any:
@@ -80,5 +74,5 @@ def _schema(row: Parameter) -> Any:
         return one_of((*row.type.choices, *row.aliases))
     if row.name in LISTS:
         return LISTS[row.name]
-    low = row.low if row.low is None else min(row.low, *STAND_INS.get(row.name, (row.low,)))
+    low = row.low if row.low is None else min((row.low, *row.aliases))
     return bounded(low, highest(row), above=row.open_low)

@@ -8,7 +8,7 @@ import typer
 from unmask.cli.checks import check_files, check_server
 from unmask.cli.flags import with_config
 from unmask.errors import UnmaskError
-from unmask.settings import SECTIONS, Resolved, resolve
+from unmask.settings import SECTIONS, Resolved
 
 
 @with_config(*SECTIONS)
@@ -22,7 +22,7 @@ def config(
 ) -> None:
     """Print the resolved settings as TOML, with the source of each."""
     if check is not None:
-        found = resolve(file=check, environment={}).config
+        found = resolved.config
         check_server(found.server)
         typer.echo(f"{check} is valid")
         try:

@@ -33,7 +33,8 @@ SAMPLING = tuple(row for row in PARAMETERS.values() if row.has_flag)
 def with_config(*sections: str) -> Callable[[Command], Command]:
     """Give a command a flag for each setting of some sections.
 
-    The command is called with `resolved`, the merged configuration, in place of them all.
+    The command is called with `resolved`, the merged configuration, in place of them all. If it has
+    a flag `--check FILE`, that file alone is resolved.
     """
     options = [option for option in OPTIONS if option.section in sections]
     parameters = [_keyword("config", ConfigFile)]
@@ -41,7 +42,10 @@ def with_config(*sections: str) -> Callable[[Command], Command]:
 
     def collect(values: dict[str, Any]) -> dict[str, Any]:
         flags = {option.name: values.pop(option.key) for option in options}
-        return {"resolved": resolve(flags, file=values.pop("config"))}
+        file = values.pop("config")
+        if (alone := values.get("check")) is not None:
+            return {"resolved": resolve(file=alone, environment={})}
+        return {"resolved": resolve(flags, file=file)}
 
     return lambda command: _extend(command, parameters, "resolved", collect)
 

@@ -17,6 +17,8 @@ from uvicorn.server import ServerState
 
 from unmask.api.connection import CONNECTION
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, envelope
+from unmask.api.middleware import RAW_REQUEST_ID
+from unmask.api.random_ids import RANDOM_IDS
 from unmask.http.config import HttpConfig
 from unmask.http.presence import Presence
 from unmask.http.upgrades import head_without_upgrade, new_parser
@@ -283,6 +285,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(body)).encode()),
                 (b"connection", b"close"),
+                (RAW_REQUEST_ID, RANDOM_IDS.draw().encode()),
             ]
             if status == 503:
                 headers.append((b"retry-after", str(STOPPED_RETRY_AFTER_S).encode()))

@@ -27,6 +27,16 @@ EXAMPLES = {
     "json-pointer": (["", "/a/0", "/~0~1b-c/"], ["a", "/~", "/~2"]),
     "uri": (["https://a.b:80/c%20d?e=f&g#h", "ftp://x"], ["//a", "a b://c", "http:/a", "http://"]),
 }
+EXAMPLES |= {
+    f"uuid{version}": (
+        [f"2eb8aa08-AA98-{version}1ea-b4aa-73b441d16380"],
+        [
+            f"2eb8aa08-aa98-{version % 8 + 1}1ea-b4aa-73b441d16380",
+            f"2eb8aa08-aa98-{version}1ea-74aa-73b441d16380",
+        ],
+    )
+    for version in range(1, 9)
+}
 WIDER = {  # formats that every text of another one has too
     **dict.fromkeys(("uri-reference", "uri-template", "iri", "iri-reference"), "uri"),
     "idn-email": "email",

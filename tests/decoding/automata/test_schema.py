@@ -347,6 +347,8 @@ OLDER: dict[str, tuple[Any, list[str], list[str]]] = {
         ["1"],
     ),
     "paths": ({"type": "string", "format": "file-path"}, ['"a/b"'], ["1"]),
+    "networks": ({"type": "string", "format": "ipv4network"}, ['"10.0.0.0/8"'], ["1"]),
+    "encoded bytes": ({"type": "string", "format": "base64"}, ['"YQ=="'], ["1"]),
     "extensions": ({"x-order": 1, "type": "null", "x-nullable": True}, ["null"], ["1"]),
 }
 

@@ -61,6 +61,12 @@ FORMATS = {
 # Every URI is of these, and so on.
 FORMATS |= dict.fromkeys(("uri-reference", "uri-template", "iri", "iri-reference"), FORMATS["uri"])
 FORMATS |= {"idn-email": FORMATS["email"], "idn-hostname": FORMATS["hostname"]}
+# Pydantic's, of a version that it checks: 4 bits, and 2 of the variant.
+FORMATS |= {
+    f"uuid{version}": f"{_HEX}{{8}}-{_HEX}{{4}}-{version}{_HEX}{{3}}-[89abAB]{_HEX}{{3}}"
+    f"-{_HEX}{{12}}"
+    for version in range(1, 9)
+}
 
 NUMBER_FORMATS: dict[str, tuple[int, int | None] | None] = {
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
@@ -69,5 +75,9 @@ NUMBER_FORMATS: dict[str, tuple[int, int | None] | None] = {
     **dict.fromkeys(("int", "float", "double", "decimal")),
 }
 """OpenAPI's formats of numbers, which validators do not check, and the numbers that fit."""
-TEXT_FORMATS = ("password", "binary", "byte", "path", "file-path", "directory-path")
-"""Formats of texts of OpenAPI and pydantic, which say nothing of a text's characters."""
+TEXT_FORMATS = (
+    *("password", "binary", "byte", "path", "file-path", "directory-path", "base64", "base64url"),
+    *("ipv4network", "ipv6network", "ipv4interface", "ipv6interface"),
+    *("ipvanyaddress", "ipvanynetwork", "ipvanyinterface"),
+)
+"""Formats of texts of OpenAPI and pydantic, which JSON Schema does not have: read over."""

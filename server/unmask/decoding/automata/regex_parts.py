@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from unmask.decoding.automata.characters import Characters
-from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 
 MAX_DEPTH = 60  # of groups
 MAX_LOOKS, MAX_LOOKING = 8, 2_000  # lookaheads, and characters: groups with one are written out
@@ -38,6 +38,7 @@ UNSUPPORTED = {
     **{"P": "Unicode properties", "k": "back references", "G": "\\G"},
     **dict.fromkeys("123456789", "back references"),
 }
+MAX_COUNT_DIGITS = 5
 LOOKAHEAD = ("?=", "?!")
 GROUPS = {
     **dict.fromkeys(LOOKAHEAD, "lookahead"),
@@ -154,6 +155,10 @@ class _Parser:
                     if comma and low == "" and _is_count(high):
                         raise self._error("write {0,n}: {,n} differs between languages")
                     return None  # a brace like any other character
+                if max(len(low), len(high)) > MAX_COUNT_DIGITS:
+                    raise GrammarTooLarge(
+                        f"the grammar is too large: a count {{{low}{comma}{high}}}"
+                    )
                 self._at = end + 1
                 return int(low), int(high) if high else None if comma else int(low)
         return None
@@ -304,4 +309,4 @@ def _only(characters: Characters) -> int | None:
 
 
 def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 6
+    return text.isascii() and text.isdigit()
