@@ -201,7 +201,7 @@ def test_what_can_never_be_served_is_refused_by_name(
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
-        ({"top_k": -1}, "top_k"),
+        ({"top_k": -2}, "top_k"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"threshold": 1.5}, "threshold"),
         ({"low_threshold": 1.5}, "low_threshold"),
@@ -216,7 +216,7 @@ def test_what_can_never_be_served_is_refused_by_name(
         ({"policy": "best"}, "policy"),
         ({"stop": ("",)}, "stop"),
         ({"logprobs": 21}, "logprobs"),
-        ({"seed": -1}, "seed"),
+        ({"seed": -(2**63) - 1}, "seed"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(params: dict, field: str) -> None:

@@ -3,7 +3,7 @@
 from unmask.engine.schedule.pipelined_blocks import PipelinedBlocks
 from unmask.engine.schedule.query_range import BoolArray, QueryRange
 from unmask.engine.schedule.sequence import Sequence
-from unmask.engine.schedule.units import last_end
+from unmask.engine.schedule.units import end_of_unit, last_end
 
 
 def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
@@ -24,6 +24,21 @@ def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
     start = sequence.num_computed
     end = min(last_end(sequence, start + budget), sequence.block_start)
     return QueryRange(start, end, end) if end > start else None
+
+
+def least_rows(sequence: Sequence) -> int:
+    """Fewest query tokens for which the sequence has a next pass.
+
+    With full attention, a pass that computes keys anew may be much longer than the others.
+    """
+    if sequence.is_full:
+        return sequence.num_branches * _full_pass(sequence).num_rows
+    if sequence.opens_next:
+        return _next_block_pass(sequence).num_rows
+    start = sequence.num_computed
+    if start < sequence.block_start:
+        return min(end_of_unit(sequence, start + 1), sequence.block_start) - start
+    return (_seeded_pass if sequence.has_seed else _block_pass)(sequence).num_rows
 
 
 def _seeded_pass(sequence: Sequence) -> QueryRange:

@@ -11,7 +11,7 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import DRAFTING_LOAD
 from unmask.engine.schedule.occupancy import Occupancy
 from unmask.engine.schedule.pages import PagePool
-from unmask.engine.schedule.passes import next_pass
+from unmask.engine.schedule.passes import least_rows, next_pass
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.shares import in_shares, in_turns, overdue, rows_per_step, rows_wanted
@@ -120,7 +120,10 @@ class Scheduler:
             first = next((s for s in heavy if not s.must_wait), heavy[0])
             rows.take_heavy(self._run([first], rows.budget, spans))
         rows.limit = min(limit, rows.budget)
-        usual = rows.limit - min(reserved, rows.limit // 2)
+        if light and reserved:
+            first = (overdue(light, turns.step) if is_shared else None) or light[0]
+            reserved = min(reserved, rows.limit // 2, max(rows.limit - least_rows(first), 0))
+        usual = rows.limit - reserved
         repeated = self._repeat(repeats, spans)
         run = self._run_in_shares if is_shared else self._run
         rows.take_light(repeated + run(light, usual - repeated, spans))
@@ -204,9 +207,9 @@ class Scheduler:
         if sum(map(rows_wanted, sequences)) <= budget:
             return self._run(sequences, budget, spans)
         left, groups = budget, in_shares(sequences)
-        first = overdue(sequences)
+        first = overdue(sequences, self._turns.step)
         if first is not None:
-            share = max(left // len(groups), first.most_rows, first.rows_per_pass)
+            share = max(left // len(groups), least_rows(first))
             left -= self._run([first], min(left, share), spans)
         for i, own in enumerate(groups):
             rest = [sequence for sequence in own if sequence is not first]
@@ -215,10 +218,13 @@ class Scheduler:
         return budget - left + self._run(in_turns(rest), left, spans)
 
     def _rows_per_step(self) -> int:
-        """Query tokens of a step that clients share."""
+        """Query tokens of a step that clients share: more of them for a long pass that is due."""
         light = [s for s in self._seats.running if not self._turns.is_heavy(s)]
         per_client, most = self._limits.rows_per_client, self._limits.max_batch_tokens
-        return rows_per_step(light, self._seats.waiting, per_client, most)
+        shared = rows_per_step(light, self._seats.waiting, per_client, most)
+        first = overdue(light, self._turns.step) if shared < most else None
+        needed = 0 if first is None else least_rows(first)
+        return min(most, shared if needed <= shared else shared + needed)
 
     def _rows_to_admit(self) -> int:
         """Query tokens that the first waiting sequence would take, if one more may run."""
@@ -241,7 +247,8 @@ class Scheduler:
             if is_heavy and (rows.heavy or not turns.may_be_heavy(self._seats.running)):
                 break
             self._seats.make_room(first, self._pool.num_pages // 4 if is_heavy else 0)
-            taken = self._admit(first, rows.budget - (0 if is_heavy else most - most // 2), spans)
+            kept = 0 if is_heavy else min(most - most // 2, max(most - least_rows(first), 0))
+            taken = self._admit(first, rows.budget - kept, spans)
             if taken == 0:
                 break
             rows.take(taken, is_heavy=is_heavy)

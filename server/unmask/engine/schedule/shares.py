@@ -49,15 +49,20 @@ def in_turns(sequences: Iterable[Sequence]) -> list[Sequence]:
     return [s for turn in zip_longest(*groups) for s in turn if s is not None]
 
 
-def overdue(sequences: Many[Sequence]) -> Sequence | None:
+def overdue(sequences: Many[Sequence], step: int) -> Sequence | None:
     """The first sequence in turn, if its client did not run in the last step that another had.
 
-    So a pass that is longer than its client's share has its turn too.
+    It is the first one too if none ran in the last step, and else the one that has waited for more
+    steps than there are sequences. So a pass that is longer than its client's share has its turn.
     """
     last = {name: max(s.last_step for s in own) for name, own in by_client(sequences).items()}
-    if min(last.values()) == max(last.values()):
+    if not last:
         return None
-    return in_turns(sequences)[0]
+    newest = max(last.values())
+    if min(last.values()) < newest or newest < step - 1:
+        return in_turns(sequences)[0]
+    longest = min(sequences, key=lambda s: s.last_step)
+    return longest if step - longest.last_step > len(sequences) else None
 
 
 def in_shares(sequences: Iterable[Sequence]) -> list[list[Sequence]]:
