@@ -1,8 +1,11 @@
 """Requests that are late: never started, or dropped before the next step."""
 
+import gc
 import time
+import weakref
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +25,61 @@ def test_deadlines_pass_once(times: list[float | None], now_s: float) -> None:
     expected = {str(i) for i, at_s in enumerate(times) if at_s is not None and at_s <= now_s}
     assert set(deadlines.passed(now_s)) == expected
     assert deadlines.passed(now_s) == []
+
+
+@given(
+    # An id and its new deadline, or none if it ends.
+    changes=st.lists(st.tuples(st.integers(0, 4), st.none() | st.integers(0, 9)), max_size=40),
+    now_s=st.integers(0, 10),
+)
+def test_a_request_is_late_by_its_own_deadline_alone(
+    changes: list[tuple[int, int | None]], now_s: int
+) -> None:
+    deadlines, left = Deadlines(), dict[str, int]()
+    for number, at_s in changes:
+        name = str(number)
+        deadlines.remove(name)
+        left.pop(name, None)
+        if at_s is not None:
+            deadlines.add(name, at_s)
+            left[name] = at_s
+    late = deadlines.passed(now_s)
+    assert sorted(late) == sorted(name for name, at_s in left.items() if at_s <= now_s)
+    assert [left[name] for name in late] == sorted(left[name] for name in late)
+
+
+class Name(str):
+    """A request's id that tells by a weak reference if it is still kept."""
+
+
+@pytest.mark.parametrize("end", ["finish", "abort", "fail_all"])
+def test_nothing_is_kept_of_requests_that_ended_before_their_deadlines(
+    tiny: LoadedModel, end: str
+) -> None:
+    engine, kept = make_engine(tiny), weakref.WeakSet[Name]()
+    for number in range(20):
+        name = Name(number)
+        kept.add(name)
+        sampling = SamplingParams(max_tokens=1)
+        engine.add(Request(name, (1, 2), sampling, deadline_s=time.monotonic() + 1e9))
+        if end == "abort":
+            engine.abort(name)
+        elif end == "fail_all":
+            engine.fail_all("closed")
+        while engine.has_work:
+            engine.step()
+    gc.collect()
+    assert len(kept) <= 2
+
+
+def test_a_deadline_is_not_that_of_a_later_request_of_the_same_id(tiny: LoadedModel) -> None:
+    engine, answers = make_engine(tiny), dict[str, Answer]()
+    engine.add(replace(REQUEST, deadline_s=time.monotonic() - 1))
+    engine.abort("a")
+    engine.add(REQUEST)
+    while engine.has_work:
+        collect(answers, engine.step())
+    assert len(answers["a"].token_ids) == 64
 
 
 def test_a_late_request_that_waits_is_never_started(tiny: LoadedModel) -> None:

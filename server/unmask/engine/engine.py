@@ -198,6 +198,7 @@ class Engine:
         if session is None:
             return []
         self.scheduler.remove(session.sequence)
+        self._deadlines.remove(request_id)
         usage = session.usage()
         self.metrics.record_finish(
             FinishReason.ABORT, usage, first_token_s=None, latency_s=session.age_s()
@@ -260,6 +261,7 @@ class Engine:
         failures: list[Event] = []
         for request_id, session in self._sessions.items():
             self.scheduler.remove(session.sequence)
+            self._deadlines.remove(request_id)
             failures.append(Failure(request_id, message))
         self._sessions.clear()
         self._pending.clear()
@@ -308,6 +310,7 @@ class Engine:
     def _end(self, session: Session, finish: Finish) -> None:
         sequence = session.sequence
         self.scheduler.remove(sequence)
+        self._deadlines.remove(sequence.request.request_id)
         del self._sessions[sequence.request.request_id]
         self.metrics.record_finish(
             finish.reason,
