@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.http",),
     ("unmask.api", "unmask.evaluation", "unmask.bench"),
     ("unmask.engine.process.child",),
-    ("unmask.llm", "unmask.engine.async_engine"),
+    ("unmask.llm", "unmask.engine.async_engine", "unmask.engine.event_queues"),
     ("unmask.engine.engine",),
     ("unmask.engine.step_metrics",),
     ("unmask.engine.run", "unmask.engine.apply"),

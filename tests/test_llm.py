@@ -1,6 +1,7 @@
 """`LLM`, the in-process API."""
 
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from unmask import LLM, SamplingParams
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.likelihood import mean_logprob
-from unmask.types import Delta, FinishReason, Refinement, RefinementOptions
+from unmask.templates import Blank
+from unmask.types import Delta, Failure, FinishReason, Refinement, RefinementOptions
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,39 @@ def test_a_stream_adds_up_to_the_completion(llm: LLM) -> None:
         assert refinement.tokens is not None
         assert len(refinement.tokens) == refinement.span[1] - refinement.span[0]
         assert refinement.unresolved == sum(not token.resolved for token in refinement.tokens)
+
+
+def test_streams_that_are_read_in_turns_give_their_own_answers(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=40, ignore_eos=True, steps=4, block_length=8)
+    prompts = ["hello", "another prompt"]
+    pairs = zip_longest(*(llm.stream(prompt, sampling) for prompt in prompts))
+    for whole, events in zip(
+        llm.generate(prompts, sampling), zip(*pairs, strict=True), strict=True
+    ):
+        assert "".join(event.text for event in events if isinstance(event, Delta)) == whole.text
+
+
+def test_an_open_stream_is_no_obstacle_to_other_calls(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=40, ignore_eos=True, steps=4, block_length=8)
+    (whole,), (other,) = llm.generate("hello", sampling), llm.generate("other", sampling)
+    stream = llm.stream("hello", sampling)
+    events = [next(stream)]
+    read = replace(sampling, prompt_logprobs=0)
+    (found,) = llm.generate("other", read)
+    assert (found.text, len(found.prompt_logprobs or ())) == (other.text, 5)
+    assert llm.chat([{"role": "user", "content": "hi"}], sampling)
+    assert llm.fill(["a", Blank(3), "b"])
+    with pytest.raises(InvalidRequest):
+        llm.generate([999])
+    events += stream
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == whole.text
+
+
+def test_closing_tells_open_streams(llm: LLM) -> None:
+    stream = llm.stream("hello", SamplingParams(max_tokens=40, ignore_eos=True))
+    first = next(stream)
+    llm.close()
+    assert [*stream] == [Failure(first.request_id, "closed")]
 
 
 def test_leaving_a_stream_early_drops_its_request(llm: LLM) -> None:

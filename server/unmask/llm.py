@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
+from unmask.engine.event_queues import EventQueues
 from unmask.errors import InvalidRequest
 from unmask.likelihood import likelihood_request, mean_logprob
 from unmask.models.weights import Progress
@@ -15,7 +16,6 @@ from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
     Event,
-    Failure,
     Finish,
     ModelInfo,
     RefinementOptions,
@@ -71,6 +71,7 @@ class LLM:
         if model is not None:
             config = replace(config, model=replace(config.model, path=model))
         self._engine = Engine.load(config, progress=progress)
+        self._queues = EventQueues(self._engine)
         self._ids = itertools.count()
 
     def __enter__(self) -> Self:
@@ -88,8 +89,8 @@ class LLM:
         return self._engine.loaded.tokenizer
 
     def close(self) -> None:
-        """Drop all unfinished requests."""
-        self._engine.fail_all("closed")
+        """Drop all unfinished requests; the last event of an open stream is a `Failure`."""
+        self._queues.fail_all("closed")
 
     def generate(
         self,
@@ -179,7 +180,11 @@ class LLM:
         refinements: RefinementOptions | None = None,
         suffix: Prompt | None = None,
     ) -> Iterator[Event]:
-        """Events of one completion as they occur; closing the iterator aborts the request."""
+        """Events of one completion as they occur; closing the iterator aborts the request.
+
+        Other requests, streams too, may run while it is open: its events are kept until they are
+        read. If a step of theirs raises an error, its last event is a `Failure`.
+        """
         request = self._request(
             self._encode(prompt, has_gap=bool(suffix)),
             sampling or SamplingParams(),
@@ -190,12 +195,9 @@ class LLM:
         return self._events(request)
 
     def _events(self, request: Request) -> Iterator[Event]:
-        self._engine.add(request)
-        try:
-            while self._engine.has_work:
-                yield from self._engine.step()
-        finally:
-            self._engine.abort(request.request_id)
+        with self._queues.opened([request]):
+            yield from self._queues.read(request)
+        self._queues.settle()
 
     def _encode_suffix(self, suffix: Prompt) -> list[int]:
         if not isinstance(suffix, str):
@@ -276,18 +278,12 @@ class LLM:
         """Run requests until they end; their deltas by their ids."""
         for request in requests:
             self._engine.check(request)
-        deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
-        try:
-            for request in requests:
-                self._engine.add(request)
-            while self._engine.has_work:
-                for event in self._engine.step():
-                    assert not isinstance(event, Failure), "an in-process engine raises instead"
-                    if isinstance(event, Delta):
-                        deltas[event.request_id].append(event)
-        except BaseException:
-            self._engine.fail_all("interrupted")
-            raise
+        with self._queues.opened(requests):
+            deltas = {
+                request.request_id: [e for e in self._queues.read(request) if isinstance(e, Delta)]
+                for request in requests
+            }
+        self._queues.settle()
         return deltas
 
 
