@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -80,9 +81,74 @@ def test_nothing_need_be_generated(call, engine):
     assert (usage["denoising_steps"], usage["block_length"]) == (5, 16)
 
 
+@pytest.mark.parametrize("streams", [False, True])
+def test_an_echo_may_be_all_there_is(call, engine, streams):
+    fields = {"prompt": ["hey", "you all"], "n": 2, "max_tokens": 0, "echo": True}
+    body = complete(call, **fields, return_token_ids=True)
+    choices = body["choices"]
+    if streams:
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        response = call("POST", COMPLETIONS, json={**fields, **options})
+        *chunks, body = events(response.text)
+        own = [
+            [c for chunk in chunks for c in chunk["choices"] if c["index"] == i] for i in range(4)
+        ]
+        choices = [{**pieces[-1], "text": joined(chunks, i)} for i, pieces in enumerate(own)]
+    assert [(c["index"], c["text"]) for c in choices] == [
+        *((0, "hey"), (1, "hey"), (2, "you all"), (3, "you all"))
+    ]
+    assert [(c["finish_reason"], c["logprobs"]) for c in choices] == [("length", None)] * 4
+    usage = body["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (
+        10,
+        0,
+        10,
+    )
+    assert (usage["denoising_steps"], usage["query_tokens"]) == (0, 0)
+    assert not engine.requests
+
+
+def test_an_echo_has_the_ids_of_its_prompt_alone(call):
+    fields = {"prompt": [71, 68], "max_tokens": 0, "echo": True, "return_token_ids": True}
+    (choice,) = complete(call, **fields)["choices"]
+    assert (choice["prompt_token_ids"], choice["token_ids"]) == ([71, 68], [])
+    assert choice["text"] == TOKENIZER.decode([71, 68])
+    pieces = [
+        c["choices"][0]
+        for c in events(call("POST", COMPLETIONS, json={**fields, "stream": True}).text)
+    ]
+    assert [piece.get("prompt_token_ids") for piece in pieces] == [[71, 68], None]
+    assert pieces[-1]["token_ids"] == []
+
+
+def test_an_echo_needs_no_room_in_the_queue(call, engine):
+    engine.max_queue = 0
+    fields = {"max_tokens": 0, "echo": True}
+    assert complete(call, **fields)["choices"][0]["text"] == "hey"
+    assert call("POST", COMPLETIONS, json={"prompt": "hey"}).status_code != 200
+
+
+@pytest.mark.parametrize("logprobs", [None, 0])
+def test_an_echo_has_a_token(call, logprobs):
+    body = {"prompt": ["hey", ""], "max_tokens": 0, "echo": True, "logprobs": logprobs}
+    response = call("POST", COMPLETIONS, json=body)
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == "prompt"
+
+
+def test_an_echo_is_no_longer_than_the_context(call, engine):
+    engine.model = replace(engine.model, max_model_len=8)
+    fields = {"max_tokens": 0, "echo": True}
+    assert complete(call, prompt="seven c", **fields)["usage"]["prompt_tokens"] == 7
+    for prompt in ("eight ch", [64] * 8):
+        error = call("POST", COMPLETIONS, json={"prompt": prompt, **fields}).json()["error"]
+        assert (error["code"], error["param"]) == ("context_length_exceeded", "prompt")
+
+
 def test_a_structure_of_no_answer_is_refused(call, engine):
-    for asked in ({"guided_regex": "a"}, {"response_format": {"type": "json_object"}}):
-        body = {**ECHO, "max_tokens": 0, **asked}
+    structures = ({"guided_regex": "a"}, {"response_format": {"type": "json_object"}})
+    for asked, logprobs in product(structures, (2, None)):
+        body = {**ECHO, "max_tokens": 0, "logprobs": logprobs, **asked}
         response = call("POST", COMPLETIONS, json=body)
         assert response.status_code == 400, response.text
         assert response.json()["error"]["param"] == "max_tokens"

@@ -74,6 +74,9 @@ class ChatDialect:
         limit = body.max_completion_tokens
         return body.max_tokens if limit is None else limit
 
+    def echoes(self, body: ChatBody) -> bool:
+        return False
+
     def num_logprobs(self, body: ChatBody) -> int | None:
         return (body.top_logprobs or 0) if body.logprobs else None
 

@@ -71,6 +71,9 @@ class CompletionDialect:
     def max_tokens(self, body: CompletionBody) -> int | None:
         return body.max_tokens
 
+    def echoes(self, body: CompletionBody) -> bool:
+        return bool(body.echo)
+
     def structure(
         self, body: CompletionBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:

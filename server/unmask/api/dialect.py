@@ -70,6 +70,10 @@ class Dialect(Protocol[BodyT]):
         """The limit of tokens of each choice; None for the default."""
         ...
 
+    def echoes(self, body: BodyT) -> bool:
+        """True if the prompt is written before the answer, so that it may be all there is."""
+        ...
+
     def structure(
         self, body: BodyT, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:

@@ -55,6 +55,9 @@ class FimDialect:
     def max_tokens(self, body: FimBody) -> int | None:
         return body.max_tokens
 
+    def echoes(self, body: FimBody) -> bool:
+        return False
+
     def structure(
         self, body: FimBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:

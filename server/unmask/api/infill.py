@@ -93,6 +93,9 @@ class InfillDialect:
         """The limit of tokens; -1 is none, and 0 asks for nothing but a warm cache."""
         return body.max_tokens if body.max_tokens not in (0, -1) else None
 
+    def echoes(self, body: InfillBody) -> bool:
+        return False
+
     def structure(
         self, body: InfillBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:

@@ -14,10 +14,10 @@ from unmask.types import Delta, Finish, Request
 class Job:
     """The choices of one HTTP request, in order: the first `n` belong to the first prompt.
 
-    Of them the `num_kept` best are returned. `readings` are of the log-probabilities of prompts, of
-    those with more than one token; if not `generates`, nothing else is done. `echoes` are texts to
-    prepend to each choice, `behind` is one to append to all. `field_names` are the body's, by those
-    of the engine.
+    Of them the `num_kept` best are returned. `readings` are of the log-probabilities of prompts,
+    None for those that are not read, such as one of a token; if not `generates`, nothing else is
+    done. `echoes` are texts to prepend to each choice, `behind` is one to append to all.
+    `field_names` are the body's, by those of the engine.
     """
 
     job_id: str

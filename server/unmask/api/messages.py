@@ -80,6 +80,9 @@ class MessagesDialect:
         with respelled(PATHS):
             return await CHAT.encode(as_chat(body), backend)
 
+    def echoes(self, body: MessagesBody) -> bool:
+        return False
+
     def structure(
         self, body: MessagesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:

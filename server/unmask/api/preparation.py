@@ -22,7 +22,7 @@ from unmask.api.sampling import (
 )
 from unmask.api.structured import Structured
 from unmask.client import EngineClient
-from unmask.errors import InvalidRequest, TooSlow
+from unmask.errors import InvalidRequest, TooSlow, context_exceeded
 from unmask.likelihood import likelihood_request
 from unmask.types import ModelInfo, Request, SamplingParams
 
@@ -38,7 +38,7 @@ class Numbers(NamedTuple):
     num_kept: int  # of them, the best
     num_ids: int  # token ids in the options of a choice
     num_read: int | None  # top log-probabilities of a prompt's tokens
-    generates: bool  # more than the reading of prompts
+    generates: bool  # more than the reading of prompts, and their echo
 
     @property
     def num_requests(self) -> int:
@@ -58,7 +58,8 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
     names = dialect.field_names(body)
     numbers = _count(dialect, body, names)
     refinements = refinement_options(body)
-    visit.reserve(numbers.num_requests, "n" if numbers.n > 1 else "prompt")
+    if numbers.num_requests:
+        visit.reserve(numbers.num_requests, "n" if numbers.n > 1 else "prompt")
     sampling = await run(
         lambda: _check_sampling(dialect, body, numbers, names, client.model), numbers.num_ids
     )
@@ -99,9 +100,11 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
         return requests
 
     def make_readings() -> list[Request | None]:
-        if numbers.num_read is None:
-            return []
         with renamed(names):
+            if not numbers.generates:
+                _check_prompts(prompts, client.model)
+            if numbers.num_read is None:
+                return [] if numbers.generates else [None] * numbers.num_prompts
             read = _readings(job_id, prompts, numbers.num_read, client.model)
         return [reading and replace(reading, **of_client) for reading in read]
 
@@ -137,7 +140,7 @@ def _count(dialect: Dialect[BodyT], body: BodyT, names: Mapping[str, str]) -> Nu
     num_ids += len(body.stop_token_ids or ())
     _check_number(num_prompts, n, num_ids, "n" if body.best_of is None else "best_of")
     num_read = dialect.num_prompt_logprobs(body)
-    generates = dialect.max_tokens(body) != 0 or num_read is None
+    generates = dialect.max_tokens(body) != 0 or (num_read is None and not dialect.echoes(body))
     return Numbers(num_prompts, n, num_kept, num_ids, num_read, generates)
 
 
@@ -174,6 +177,15 @@ def _readings(
         likelihood_request(f"{job_id}-p{i}", ids, num_top, model)
         for i, ids in enumerate(prompts.token_ids)
     ]
+
+
+def _check_prompts(prompts: EncodedPrompts, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` for prompts that the engine, which sees none, would refuse."""
+    lengths = [len(ids) for ids in prompts.token_ids]
+    if 0 in lengths:
+        raise InvalidRequest("the prompt must have at least one token", field="prompt")
+    if max(lengths) >= model.max_model_len:
+        raise context_exceeded(model.max_model_len, f"a prompt has {max(lengths)} tokens", "prompt")
 
 
 async def _compiled(

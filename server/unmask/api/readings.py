@@ -30,7 +30,7 @@ class Readings:
         self._held: dict[int, Batch] = {prompt: [] for prompt in self._prompts}
 
     def begin(self) -> Batch:
-        """Events of choices whose prompt has no token to read."""
+        """Events of choices whose prompt is not read."""
         unread = [i for i, reading in enumerate(self._job.readings) if reading is None]
         return [event for prompt in unread for event in self._end(prompt, block_length=1)]
 

@@ -59,6 +59,9 @@ class ResponseDialect:
     def max_tokens(self, body: ResponsesBody) -> int | None:
         return body.max_output_tokens
 
+    def echoes(self, body: ResponsesBody) -> bool:
+        return False
+
     def structure(
         self, body: ResponsesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:
