@@ -9,7 +9,7 @@ from unmask.types import EngineStatus, Event, ModelInfo, Request, SamplingParams
 
 
 class EventStream(Protocol):
-    """Events of one request; use it in `contextlib.aclosing`."""
+    """Events of one request; use it in `contextlib.aclosing`: one that is not closed runs on."""
 
     def __aiter__(self) -> Self: ...
 

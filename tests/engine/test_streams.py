@@ -90,6 +90,21 @@ def test_a_closed_stream_holds_nothing():
         stream = unread(*(delta() for _ in range(1000)), refinement(0, 100))
         await stream.aclose()
         assert stream.held_bytes() == 0
+        for event in (delta(), delta(), refinement(1, 100)):
+            stream.push(event)
+        assert stream.held_bytes() == 0, "it takes nothing either"
+
+    asyncio.run(run())
+
+
+def test_a_reader_that_waits_is_told_that_its_stream_was_closed():
+    async def run() -> None:
+        stream = unread()
+        reading = asyncio.create_task(read(stream))
+        await asyncio.sleep(0)
+        await stream.aclose()
+        async with asyncio.timeout(10):
+            assert await reading == []
 
     asyncio.run(run())
 

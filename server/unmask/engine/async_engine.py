@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 from unmask.config import Config
@@ -88,16 +89,14 @@ class AsyncEngine:
     def submit(self, request: Request) -> RequestStream:
         """Queue a request from a running event loop; see `EngineClient.submit`."""
         self._engine.check(request)
-        loop = asyncio.get_running_loop()
-        # The stream is given a function without itself in it, or it would never be collected.
-        request_id, abort = request.request_id, self.abort
+        loop, request_id = asyncio.get_running_loop(), request.request_id
         with self._wake:
             if self._state != "ready":
                 raise EngineStopped(self._detail or "the engine is shutting down")
             self._engine.check_queue(len(self._added))
             if request_id in self._streams:
                 raise InvalidRequest(f"request id {request_id} is in use", field="request_id")
-            stream = RequestStream(loop, lambda: abort(request_id))
+            stream = RequestStream(loop, partial(self.abort, request_id))
             self._streams[request_id] = stream
             self._added.append(request)
             self._wake.notify()

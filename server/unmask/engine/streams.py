@@ -34,7 +34,12 @@ class RequestStream(PushedStream):
         self._closed = False
 
     def push(self, event: Event) -> None:
-        """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
+        """Take an event, on the loop's thread; a refinement that nobody read yet is replaced.
+
+        A closed stream takes none.
+        """
+        if self._closed:
+            return
         if isinstance(event, Delta) and event.finish is not None:
             self.num_held = 0  # it has them
         if not self._keeps:
@@ -52,7 +57,11 @@ class RequestStream(PushedStream):
             self._pending.append(event)
         if self._call is not None:
             self._call(event)
-        elif self._waiter is not None and not self._waiter.done():
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def listen(self, call: Callable[[Event], None]) -> None:
@@ -104,12 +113,9 @@ class RequestStream(PushedStream):
         self._pending.clear()
         self._refinement, self._held_bytes = None, 0
         self._closed, self._call = True, None
+        self._wake()
         if not self._ended:
             self._ended = True
-            self._abort()
-
-    def __del__(self) -> None:
-        if not self._ended:
             self._abort()
 
 

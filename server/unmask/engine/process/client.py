@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 from unmask.config import Config
@@ -100,12 +101,10 @@ class ProcessEngine:
     def submit(self, request: Request) -> RequestStream:
         """Queue a request from a running event loop; see `EngineClient.submit`."""
         resolved = self._resolver.check(request)
-        loop = asyncio.get_running_loop()
-        # The stream is given a function without itself in it, or it would never be collected.
-        request_id, abort = request.request_id, self.abort
+        loop, request_id = asyncio.get_running_loop(), request.request_id
         with self._group.lock:
             self._check_open(request_id)
-            stream = RequestStream(loop, lambda: abort(request_id))
+            stream = RequestStream(loop, partial(self.abort, request_id))
             self._group.add(portable(request, resolved), resolved.automata, stream)
         return stream
 

@@ -40,8 +40,7 @@ class EngineGroup:
     def __init__(
         self, start: Start, places: Iterable[Place], step_timeout_s: float, metrics: Metrics
     ) -> None:
-        # Of all that follows. A stream that is collected aborts its request, maybe under the lock.
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()  # of all that follows
         self._metrics = metrics
         self._sessions: dict[str, ProcessSession] = {}  # by request id
         self._pending: dict[str, ProcessSession] = {}  # those that no engine has
