@@ -1,26 +1,18 @@
-"""Engine behind a hub, as HTTP processes see it; all ends of the sockets are in one process."""
+"""Engine behind a hub, as HTTP processes see it."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.support.engines import Answer, make_engine, run_alone
+from tests.support.engines import Answer, run_alone
+from tests.support.hub import Holding, has_model, is_idle, processes, read, request
 from tests.support.processes import until
 from unmask.engine.async_engine import AsyncEngine
-from unmask.engine.hub.hub import Hub
-from unmask.engine.hub.remote import RemoteEngine
-from unmask.engine.process.recording import RecordedMetrics
-from unmask.engine.streams import RequestStream
-from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
+from unmask.errors import EngineStarting, InvalidRequest, QueueFull, UnmaskError
 from unmask.grammar import Regex
-from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import (
     Delta,
-    Failure,
     Finish,
     FinishReason,
     Refinement,
@@ -29,76 +21,6 @@ from unmask.types import (
     SamplingParams,
     Usage,
 )
-
-LONG = SamplingParams(max_tokens=600, ignore_eos=True, steps=4, block_length=4)
-
-
-@pytest.fixture
-def engine(tiny: LoadedModel) -> Iterator[AsyncEngine]:
-    engine = AsyncEngine(make_engine(tiny, num_pages=200, max_queue=4))
-    yield engine
-    engine.shutdown()
-
-
-class Process:
-    """One HTTP process: its engine, its metrics, and its end of the socket."""
-
-    def __init__(self, max_queue: int) -> None:
-        self.metrics = RecordedMetrics()
-        self.engine = RemoteEngine(self.metrics, max_queue)
-        self.hub_end, self.end = socket.socketpair()
-        self.is_listening = self.is_lost = False
-
-    def note_listening(self) -> None:
-        self.is_listening = True
-
-    def note_lost(self) -> None:
-        self.is_lost = True
-
-
-@asynccontextmanager
-async def processes(
-    engine: AsyncEngine, count: int = 1, max_queue: int = 1024, *, is_loaded: bool = True
-) -> AsyncIterator[tuple[Hub, list[Process]]]:
-    hub = Hub(engine.status, Metrics())
-    tasks, made = [asyncio.create_task(hub.watch())], [Process(max_queue) for _ in range(count)]
-    for process in made:
-        tasks.append(asyncio.create_task(process.engine.connect(process.end, process.note_lost)))
-        await hub.connect(process.hub_end, process.note_listening)
-        await until(lambda process=process: process.is_listening)
-    if is_loaded:
-        hub.serve(engine)
-        await until(lambda: all(process.engine.status() == engine.status() for process in made))
-        await until(lambda: all(map(has_model, made)))
-    try:
-        yield hub, made
-    finally:
-        for task in tasks:
-            task.cancel()
-        await until(lambda: not hub.num_processes and all(process.is_lost for process in made))
-
-
-def has_model(process: Process) -> bool:
-    try:
-        return process.engine.model is not None
-    except EngineStarting:
-        return False
-
-
-def request(name: str, sampling: SamplingParams = LONG, **more: object) -> Request:
-    return Request(name, (1, 2, 3), sampling, **more)
-
-
-async def read(client: RemoteEngine, wanted: Request) -> Answer:
-    answer, stream = Answer(), client.submit(wanted)
-    await stream.confirmed()
-    async for event in stream:
-        answer.take(event)
-    return answer
-
-
-def is_idle(engine: AsyncEngine) -> bool:
-    return not (engine.status().num_running or engine.status().num_waiting)
 
 
 def test_answers_are_those_of_lone_requests(engine: AsyncEngine, tiny: LoadedModel) -> None:
@@ -197,50 +119,6 @@ def test_a_queue_that_is_full_refuses_at_once(engine: AsyncEngine) -> None:
     asyncio.run(run())
 
 
-def test_closing_a_stream_aborts_its_request(engine: AsyncEngine) -> None:
-    async def run() -> None:
-        async with processes(engine) as (_, (process,)):
-            stream = process.engine.submit(request("r"))
-            await anext(stream)
-            await stream.aclose()
-            await until(lambda: is_idle(engine))
-
-    asyncio.run(run())
-
-
-def test_a_process_that_dies_takes_only_its_own_requests_with_it(
-    engine: AsyncEngine, tiny: LoadedModel
-) -> None:
-    short = request("other", SamplingParams(max_tokens=40, ignore_eos=True))
-
-    async def run() -> Answer:
-        async with processes(engine, 2) as (_, (dying, other)):
-            stream = dying.engine.submit(request("r"))
-            await anext(stream)
-            reading = asyncio.create_task(read(other.engine, short))
-            dying.end.shutdown(socket.SHUT_RDWR)
-            answer = await reading
-            await until(lambda: is_idle(engine))
-            assert dying.is_lost
-            assert not other.is_lost
-            return answer
-
-    assert asyncio.run(run()).essence == run_alone(tiny, short).essence
-
-
-def test_streams_end_when_the_hub_is_gone(engine: AsyncEngine) -> None:
-    async def run() -> None:
-        async with processes(engine) as (_, (process,)):
-            stream = process.engine.submit(request("r"))
-            await anext(stream)
-            process.hub_end.shutdown(socket.SHUT_RDWR)
-            *_, last = [event async for event in stream]
-            assert isinstance(last, Failure)
-            assert process.is_lost
-
-    asyncio.run(run())
-
-
 def test_metrics_of_all_processes_are_one_text(engine: AsyncEngine) -> None:
     async def run() -> bytes:
         async with processes(engine, 2) as (hub, made):
@@ -258,39 +136,6 @@ def test_metrics_of_all_processes_are_one_text(engine: AsyncEngine) -> None:
     assert b'handler="/v1/completions",method="POST"} 4.0' in text, "and so are times"
 
 
-def test_a_process_that_stops_fails_what_does_not_end_in_time(engine: AsyncEngine) -> None:
-    async def run() -> None:
-        async with processes(engine, 2) as (_, (stopping, other)):
-            streams = [p.engine.submit(request(f"r{i}")) for i, p in enumerate((stopping, other))]
-            for stream in streams:
-                await anext(stream)
-            await asyncio.to_thread(stopping.engine.shutdown, 0.0)
-            with pytest.raises(EngineStopped):
-                stopping.engine.submit(request("late"))
-            assert stopping.engine.status().state == "stopping"
-            *_, last = [event async for event in streams[0]]
-            assert isinstance(last, Failure)
-            assert not isinstance(await anext(streams[1]), Failure)
-            await streams[1].aclose()
-            await until(lambda: is_idle(engine))
-
-    asyncio.run(run())
-
-
-def test_a_process_that_stops_waits_for_what_ends_in_time(engine: AsyncEngine) -> None:
-    async def run() -> Answer:
-        async with processes(engine) as (_, (process,)):
-            short = request("r", SamplingParams(max_tokens=20, ignore_eos=True))
-            reading = asyncio.create_task(read(process.engine, short))
-            await asyncio.sleep(0)
-            await asyncio.to_thread(process.engine.shutdown, 60.0)
-            with suppress(asyncio.TimeoutError):
-                return await asyncio.wait_for(reading, 60)
-        raise AssertionError("the answer did not come")
-
-    assert len(asyncio.run(run()).token_ids) == 20
-
-
 class Broken:
     """An engine that takes no request, for a reason that nobody has thought of."""
 
@@ -299,18 +144,6 @@ class Broken:
 
     def submit(self, request: Request) -> None:
         raise ZeroDivisionError
-
-
-class Holding:
-    """An engine that holds answers back."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.model, self.tokenizer, self.limits = engine.model, engine.tokenizer, engine.limits
-        self.streams = dict[str, RequestStream]()
-
-    def submit(self, request: Request) -> RequestStream:
-        stream = RequestStream(asyncio.get_running_loop(), lambda: None)
-        return self.streams.setdefault(request.request_id, stream)
 
 
 def test_tokens_that_an_engine_holds_back_are_known_in_the_process(engine: AsyncEngine) -> None:

@@ -136,8 +136,8 @@ class Caller:
 
     def leave(self) -> None:
         """Abort the requests of a process that is gone."""
-        for pump in self._pumps.values():
-            pump.cancel()
+        for request_id in self._pumps:
+            self._engine.abort(request_id)
         self._automata.clear()
         for use in self.open_use():
             ended = replace(use, num_open=-use.num_open, num_choices=-use.num_choices)
@@ -154,8 +154,8 @@ class Caller:
                 case Add():
                     self._add(message)
                 case Abort():
-                    if (pump := self._pumps.get(message.request_id)) is not None:
-                        pump.cancel()
+                    if message.request_id in self._pumps:
+                        self._engine.abort(message.request_id)
                 case Forget():
                     self._automata.forget(message)
                 case Recorded():
@@ -176,12 +176,17 @@ class Caller:
             self._open[use.client] = Use(use.client, use.limits, num_open, num_choices)
         self._hub.share(self, use)
 
+    @property
+    def _engine(self) -> SharedEngine:
+        engine = self._hub.engine
+        assert engine is not None, "processes know the model once it is loaded"
+        return engine
+
     def _add(self, add: Add) -> None:
         """Queue a request, or refuse it."""
-        request, engine = self._automata.request(add), self._hub.engine
-        assert engine is not None, "processes know the model once it is loaded"
+        request = self._automata.request(add)
         try:
-            stream = engine.submit(request)
+            stream = self._engine.submit(request)
         except UnmaskError as error:
             self.channel.send(Refused.because(request.request_id, error))
             return
@@ -201,7 +206,7 @@ class Caller:
         self._pushed.pop(request_id, None)
 
     async def _pump(self, request_id: str, stream: EventStream) -> None:
-        """Send the events of a request; one whose process has left or aborts it is aborted."""
+        """Send the events of a request up to its last, also if its process has aborted it."""
         channel = self.channel
         async with contextlib.aclosing(stream):
             try:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from unmask.client import UnconfirmedStream
 from unmask.engine.hub.channel import Channel
@@ -27,7 +28,7 @@ from unmask.engine.process.portable import Sender, portable
 from unmask.engine.process.recording import RecordedMetrics
 from unmask.engine.schedule.requests import RequestResolver
 from unmask.engine.streams import SHUTTING_DOWN, RequestStream, stopped
-from unmask.errors import EngineStarting, EngineStopped, InvalidRequest
+from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -43,6 +44,7 @@ from unmask.usage import Use
 
 logger = logging.getLogger(__name__)
 
+LOST = "the server ended"
 METRICS_S = 0.25  # between two messages with what was recorded
 NOT_YET = EngineStatus("starting", 0, 0, 0, 0, "the model is being loaded")
 
@@ -57,6 +59,18 @@ class RemoteStream(RequestStream, UnconfirmedStream):
     async def confirmed(self) -> None:
         """See `UnconfirmedStream.confirmed`."""
         await self.answer
+
+    def accept(self) -> None:
+        """Note that the request is in the queue."""
+        if not self.answer.done():
+            self.answer.set_result(None)
+
+    def fail(self, error: UnmaskError, failure: Failure) -> None:
+        """End the stream, with an error for those who wait until the request is in the queue."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+            self.answer.exception()  # seen, also if nobody waits for it any more
+        self.push(failure)
 
 
 class RemoteEngine:
@@ -79,7 +93,7 @@ class RemoteEngine:
         self._numbers = itertools.count()  # of scrapes
         self._scrapes: dict[int, asyncio.Future[bytes]] = {}
         self._take_use: Callable[[Use], None] | None = None
-        self._is_stopping = False
+        self._is_stopping = self._is_lost = False
         self._ended = threading.Condition()  # notified when a stream has ended
 
     async def connect(self, sock: socket.socket, on_lost: Callable[[], None]) -> None:
@@ -121,31 +135,35 @@ class RemoteEngine:
         """See `EngineClient.submit`; what the hub says to it comes later."""
         resolver, name = self._ready, request.request_id
         resolved = resolver.check(request)
+        self._check_hub()
         if self._is_stopping or self._status.state in ("stopping", "failed"):
             raise EngineStopped(self._status.detail or "the engine is shutting down")
         resolver.check_queue(self._status.num_waiting + self._num_since, self._max_queue)
         if name in self._streams:
             raise InvalidRequest(f"request id {name} is in use", field="request_id")
-        abort = self.abort  # the stream is given a function without itself in it
-        stream = RemoteStream(asyncio.get_running_loop(), lambda: abort(name))
+        stream = RemoteStream(asyncio.get_running_loop(), partial(self.abort, name))
         request = portable(request, resolved)
         self._channel.send(self._sender.message(request, resolved.automata, self._send_soon))
         self._streams[name] = stream
         self._num_since += 1
         return stream
 
+    def _check_hub(self) -> None:
+        if self._is_lost:
+            raise EngineStopped(LOST)
+
     def abort(self, request_id: str) -> None:
-        """Drop a request; nothing of it comes any more."""
-        if self._streams.pop(request_id, None) is not None:
+        """Drop a request at the engine's next step."""
+        if request_id in self._streams:
             self._send_soon(Abort(request_id))
-            self._note_end()
 
     def status(self) -> EngineStatus:
         """The engine's status as it was a moment ago; that of a process that stops is its own."""
         return replace(self._status, state="stopping") if self._is_stopping else self._status
 
     async def scrape(self) -> bytes:
-        """Metrics of all processes together."""
+        """Metrics of all processes together; raises `EngineStopped` if the hub is gone."""
+        self._check_hub()
         number = next(self._numbers)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._scrapes[number] = future
@@ -187,9 +205,8 @@ class RemoteEngine:
                 case Held():
                     self._note_held(message)
                 case Accepted():
-                    stream = self._streams.get(message.request_id)
-                    if stream is not None and not stream.answer.done():
-                        stream.answer.set_result(None)
+                    if (stream := self._streams.get(message.request_id)) is not None:
+                        stream.accept()
                 case Refused():
                     self._refuse(message)
                 case Use() if self._take_use is not None:
@@ -197,7 +214,8 @@ class RemoteEngine:
                 case Use():
                     pass  # nobody listens
                 case Scraped():
-                    if (future := self._scrapes.get(message.number)) is not None:
+                    future = self._scrapes.get(message.number)
+                    if future is not None and not future.done():
                         future.set_result(message.text)
                 case tuple():
                     self._push(Delta(*message))
@@ -210,31 +228,30 @@ class RemoteEngine:
                 stream.num_held = num_tokens
 
     def _refuse(self, refused: Refused) -> None:
-        stream = self._streams.pop(refused.request_id, None)
-        if stream is not None and not stream.answer.done():
-            stream.answer.set_exception(refused.error)
-            stream.answer.exception()  # seen, also if nobody waits for it any more
-            stream.push(Failure(refused.request_id, str(refused.error)))
-            self._note_end()
+        name, error = refused.request_id, refused.error
+        if name in self._streams:
+            self._end(name).fail(error, Failure(name, str(error)))
 
     def _push(self, event: Event) -> None:
-        stream = self._streams.get(event.request_id)
-        if stream is None:  # it was aborted
+        name = event.request_id
+        if (stream := self._streams.get(name)) is None:  # it has failed here
             return
         if is_last(event):
-            del self._streams[event.request_id]
-            self._note_end()
+            self._end(name)
         stream.push(event)
 
-    def _note_end(self) -> None:
+    def _end(self, request_id: str) -> RemoteStream:
+        """Forget a request; returns its stream."""
+        stream = self._streams.pop(request_id)
         if self._is_stopping:
             with self._ended:
                 self._ended.notify_all()
+        return stream
 
     def _fail_all(self, message: str) -> None:
-        for name, stream in list(self._streams.items()):
+        for name in tuple(self._streams):
             self.abort(name)
-            stream.push(stopped(name, message))
+            self._end(name).fail(EngineStopped(message), stopped(name, message))
 
     def _send_metrics(self) -> None:
         recorded = self._metrics.take()
@@ -247,12 +264,16 @@ class RemoteEngine:
             self._channel.send(Connections(number))
 
     def _send_soon(self, message: Abort | Forget | Use) -> None:
-        """Send from any thread: streams and automata are collected wherever."""
+        """Send from any thread: automata and visits are collected wherever."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._channel.send, message)
 
     def _lose(self) -> None:
         """The hub is gone, and with it the engine."""
-        self._fail_all("the server ended")
+        self._is_lost = True
+        self._fail_all(LOST)
+        for future in self._scrapes.values():
+            if not future.done():
+                future.set_exception(EngineStopped(LOST))
         if self._on_lost is not None:
             self._on_lost()
