@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.engines import Answer, run_alone
-from tests.support.hub import Holding, has_model, is_idle, processes, read, request
+from tests.support.hub import Holding, Process, has_model, is_idle, processes, read, request
 from tests.support.processes import until
 from unmask.engine.async_engine import AsyncEngine
 from unmask.errors import EngineStarting, InvalidRequest, QueueFull, UnmaskError
@@ -115,6 +115,36 @@ def test_a_queue_that_is_full_refuses_at_once(engine: AsyncEngine) -> None:
                 process.engine.submit(request("r2"))
             for stream in streams:
                 await stream.aclose()
+
+    asyncio.run(run())
+
+
+def takes(process: Process, wanted: Request) -> bool:
+    try:
+        process.engine.submit(wanted)
+    except QueueFull:
+        return False
+    return True
+
+
+def test_requests_that_have_ended_are_not_in_the_queue(engine: AsyncEngine) -> None:
+    short = SamplingParams(max_tokens=1)
+
+    async def run() -> None:
+        async with processes(engine, max_queue=2) as (_, (process,)):
+            for i in range(20):  # faster than the hub looks at the status
+                await read(process.engine, request(f"r{i}", short))
+
+    asyncio.run(run())
+
+
+def test_a_queue_is_full_no_longer_than_until_the_next_status(engine: AsyncEngine) -> None:
+    async def run() -> None:
+        async with processes(engine, max_queue=2) as (hub, (process,)):
+            hub.engine = Holding(engine)  # its requests are never in the status, which is the same
+            assert all(takes(process, request(f"r{i}")) for i in range(2))
+            assert not takes(process, request("r2"))
+            await until(lambda: takes(process, request("r2")))
 
     asyncio.run(run())
 

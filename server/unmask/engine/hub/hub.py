@@ -184,6 +184,7 @@ class Caller:
 
     def _add(self, add: Add) -> None:
         """Queue a request, or refuse it."""
+        self._told = None  # the process counts requests until a status comes, though it be the same
         request = self._automata.request(add)
         try:
             stream = self._engine.submit(request)

@@ -87,7 +87,7 @@ class RemoteEngine:
         self._resolver: RequestResolver | None = None
         self._status = NOT_YET
         self._streams: dict[str, RemoteStream] = {}
-        self._num_since = 0  # requests since the status came
+        self._since: set[str] = set()  # open requests that the status may not count yet
         self._num_connections = 0  # told to the hub
         self._sender = Sender()
         self._numbers = itertools.count()  # of scrapes
@@ -138,14 +138,14 @@ class RemoteEngine:
         self._check_hub()
         if self._is_stopping or self._status.state in ("stopping", "failed"):
             raise EngineStopped(self._status.detail or "the engine is shutting down")
-        resolver.check_queue(self._status.num_waiting + self._num_since, self._max_queue)
+        resolver.check_queue(self._status.num_waiting + len(self._since), self._max_queue)
         if name in self._streams:
             raise InvalidRequest(f"request id {name} is in use", field="request_id")
         stream = RemoteStream(asyncio.get_running_loop(), partial(self.abort, name))
         request = portable(request, resolved)
         self._channel.send(self._sender.message(request, resolved.automata, self._send_soon))
         self._streams[name] = stream
-        self._num_since += 1
+        self._since.add(name)
         return stream
 
     def _check_hub(self) -> None:
@@ -201,7 +201,8 @@ class RemoteEngine:
                         message.model, message.limits, message.tokenizer, self._metrics
                     )
                 case EngineStatus():
-                    self._status, self._num_since = message, 0
+                    self._status = message
+                    self._since.clear()
                 case Held():
                     self._note_held(message)
                 case Accepted():
@@ -242,6 +243,7 @@ class RemoteEngine:
 
     def _end(self, request_id: str) -> RemoteStream:
         """Forget a request; returns its stream."""
+        self._since.discard(request_id)
         stream = self._streams.pop(request_id)
         if self._is_stopping:
             with self._ended:
