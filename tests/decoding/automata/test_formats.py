@@ -3,29 +3,69 @@
 import ipaddress
 import json
 import uuid
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import date, datetime, time
 from random import Random
 
 import pytest
+from pydantic import AnyUrl, TypeAdapter
 
 from tests.support.automata import random_word, schema_language
 from unmask.decoding.automata.formats import FORMATS
 
 EXAMPLES = {
-    "date": (["2024-02-28", "1999-12-31"], ["2023-02-30", "2023-13-01", "23-01-01", "0000-01-01"]),
+    "date": (
+        ["2024-02-28", "1999-12-31", "2024-02-29", "2000-02-29"],
+        ["2023-02-30", "2023-13-01", "23-01-01", "0000-01-01", "2023-02-29", "1900-02-29"],
+    ),
     "time": (["23:59:59Z", "08:30:00.123+02:00"], ["24:00:00Z", "08:30", "08:30:60Z", "8:30:00Z"]),
-    "date-time": (["1985-04-12T23:20:50.52Z"], ["1985-04-12 23:20:50Z", "1985-04-12T23:20:50"]),
+    "date-time": (
+        ["1985-04-12T23:20:50.52Z", "2024-02-29T00:00:00.123456789+05:30"],
+        ["1985-04-12 23:20:50Z", "1985-04-12T23:20:50"],
+    ),
     "duration": (["P4DT12H30M5S", "P2W", "PT36H", "P1Y"], ["P", "PT", "P1YT", "P2W1D", "4D"]),
     "uuid": (["2eb8aa08-AA98-11ea-b4aa-73b441d16380"], ["2eb8aa08aa9811eab4aa73b441d16380"]),
-    "email": (["a.b+c@x-y.example.org"], ["a", "a@b", "a@@b.c", ".a@b.c", "a..b@c.d", "a@-b.c"]),
-    "hostname": (["a.b-c.example", "localhost"], ["-a", "a-", "a..b", "a_b", "xn--a", "."]),
+    "email": (
+        [
+            "a.b+c@x-y.example.org",
+            "customer_service_department@example.com",
+            "a.b.c.d@x.com",
+            f"{'a' * 64}@b.c",
+        ],
+        ["a", "a@b", "a@@b.c", ".a@b.c", "a..b@c.d", "a@-b.c", "a@b.1", f"{'a' * 65}@b.c"],
+    ),
+    "hostname": (
+        ["a.b-c.example", "localhost", "a.b.c.d.e", f"{'x' * 40}.{'y' * 40}.com", "x" * 63],
+        ["-a", "a-", "a..b", "a_b", "xn--a", ".", "x" * 64, f"a.{'x' * 64}"],
+    ),
     "ipv4": (["0.0.0.0", "255.199.20.1"], ["256.1.1.1", "1.1.1", "01.1.1.1", "1.1.1.1.1"]),
     "ipv6": (
         ["::", "::1", "1::", "2001:db8::8:800:200c:417a", "1:2:3:4:5:6:7:8", "::ffff:1.2.3.4"],
         ["1:2:3:4:5:6:7", "1::2::3", "12345::", ":1", "1:2:3:4:5:6:7::8:9", ":::", "1.2.3.4"],
     ),
     "json-pointer": (["", "/a/0", "/~0~1b-c/"], ["a", "/~", "/~2"]),
-    "uri": (["https://a.b:80/c%20d?e=f&g#h", "ftp://x"], ["//a", "a b://c", "http:/a", "http://"]),
+    "uri": (
+        [
+            "https://a.b:80/c%20d?e=f&g#h",
+            "ftp://x",
+            "https://www.bbc.co.uk",
+            "http://127.0.0.1:8000/x",
+            "https://localhost:65535",
+            "https://user@host.com",
+            "postgres://user:word@host/db",
+            "file:///etc/hosts",
+            "mailto:a@b.c",
+            "urn:isbn:123",
+        ],
+        [
+            *("//a", "a b://c", "http:/a", "http://", "/a", "http:a", "file:a", "http://a:65536"),
+            *("http://1.2.3.4.5", "http://a.0x1", "http://a.5", "mailto:", "", "file://u@a/b"),
+        ],
+    ),
+    "uri-reference": (
+        ["https://a.b", "mailto:a@b.c", "", "/", "/a/b?c#d", "../a", "a", "#a", "?a=b", "a/b:c"],
+        ["http:/a", "a b", "%zz", ":a", "http://a:65536"],
+    ),
 }
 EXAMPLES |= {
     f"uuid{version}": (
@@ -38,7 +78,8 @@ EXAMPLES |= {
     for version in range(1, 9)
 }
 WIDER = {  # formats that every text of another one has too
-    **dict.fromkeys(("uri-reference", "uri-template", "iri", "iri-reference"), "uri"),
+    **dict.fromkeys(("uri-template", "iri"), "uri"),
+    "iri-reference": "uri-reference",
     "idn-email": "email",
     "idn-hostname": "hostname",
 }
@@ -62,10 +103,25 @@ def test_a_format_matches_its_examples_only(name: str) -> None:
         ("ipv4", ipaddress.IPv4Address),
         ("ipv6", ipaddress.IPv6Address),
         ("uuid", uuid.UUID),
+        ("time", time.fromisoformat),
+        ("date-time", TypeAdapter(datetime).validate_python),
+        ("time", TypeAdapter(time).validate_python),
+        ("uri", TypeAdapter(AnyUrl).validate_python),
     ],
 )
-def test_a_text_of_a_format_can_be_parsed(name: str, parse: type) -> None:
+def test_a_text_of_a_format_can_be_parsed(name: str, parse: Callable[[str], object]) -> None:
     found = schema_language({"type": "string", "format": name})
     random = Random(0)
     for _ in range(200):
         parse(json.loads(random_word(found, random, random.randint(0, 40))))
+
+
+def test_no_hostname_or_email_is_longer_than_names_may_be() -> None:
+    random = Random(0)
+    for name in ("hostname", "email"):
+        found = schema_language({"type": "string", "format": name})
+        for goal in range(0, 300, 3):
+            *local, host = json.loads(random_word(found, random, goal)).split("@")
+            assert len(host) <= 253
+            assert all(1 <= len(label) <= 63 for label in host.split("."))
+            assert all(1 <= len(text) <= 64 for text in local)

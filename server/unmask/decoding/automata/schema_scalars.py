@@ -32,7 +32,7 @@ def string(schema: Keywords, place: Place, budget: Budget) -> Expression:
         parts.append(repetition(json_character(ALL), least, most))
     parts += [characters(pattern, place / "pattern") for pattern in schema.get("patterns", ())]
     if schema.get("format") in FORMATS:
-        parts.append(regex(FORMATS[schema["format"]], character=json_character))
+        parts.append(regex(FORMATS[schema["format"]], looks=True, character=json_character))
     patterns, values = schema.get("not patterns", ()), schema.get("not enum", ())
     if not parts and not patterns:
         return other_strings(values, budget) if values else ANY_JSON_STRING
