@@ -116,6 +116,23 @@ def test_a_text_of_a_format_can_be_parsed(name: str, parse: Callable[[str], obje
         parse(json.loads(random_word(found, random, random.randint(0, 40))))
 
 
+LISTED: tuple[tuple[str, list[str]], ...] = (
+    ("uri", ["mailto:a@b.c", "HTTPS://x.com/a_b?c[]"]),
+    ("date", ["0999-01-01"]),
+    ("email", ["o'brien@x.ie", "root@localhost"]),
+)
+
+
+@pytest.mark.parametrize(("name", "values"), LISTED)
+def test_a_list_says_more_than_a_format(name: str, values: list[str]) -> None:
+    items = {"enum": values, "format": name}
+    found, distinct = map(schema_language, (items, {"items": items, "uniqueItems": True}))
+    for value in values:
+        assert found.matches(json.dumps(value).encode())
+        assert distinct.matches(json.dumps([value]).encode())
+    assert not found.matches(b'"urn:a"')
+
+
 def test_no_hostname_or_email_is_longer_than_names_may_be() -> None:
     random = Random(0)
     for name in ("hostname", "email"):

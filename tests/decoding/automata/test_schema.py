@@ -93,6 +93,16 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ["2", '"e"', '{"a":[true]}', '"\\u00e9"'],
     ),
     "enum of a type": ({"enum": ["a", 1, None], "type": "string"}, ['"a"'], ["1", "null"]),
+    "enum beside patterns": (
+        {"enum": ["a", "ab\n", "b"], "allOf": [{"pattern": "^a"}, {"pattern": "[ab]$"}]},
+        ['"a"', r'"ab\n"'],
+        ['"b"'],
+    ),
+    "enum beside what it must not match": (
+        {"enum": ["a", "ab", "b"], "not": {"pattern": "b$"}},
+        ['"a"'],
+        ['"ab"', '"b"'],
+    ),
     "enum of integers": (
         {"enum": [1.0, 2.5, 3, True], "type": "integer"},
         ["1.0", "3"],

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from unmask.decoding.automata.errors import GrammarTooLarge
-from unmask.decoding.automata.expressions import Expression, Intersection, union
+from unmask.decoding.automata.expressions import Expression, union
 from unmask.decoding.automata.json_text import (
     BOOLEAN,
     NULL,
@@ -38,11 +38,11 @@ from unmask.decoding.automata.references import resolved
 from unmask.decoding.automata.schema_arrays import Arrays
 from unmask.decoding.automata.schema_objects import Objects
 from unmask.decoding.automata.schema_parts import Parts
-from unmask.decoding.automata.schema_scalars import number, string
+from unmask.decoding.automata.schema_scalars import listed_strings, number, string
 
 # Keywords of which values that are listed are checked, and of those whose texts are.
 CHECKED = frozenset(("required", "minItems", "maxItems", "minProperties", "maxProperties"))
-STRING_CHECKS = frozenset(("patterns", "not patterns", "format"))
+STRING_CHECKS = frozenset(("patterns", "not patterns"))
 LISTED = frozenset(("boolean", "null"))
 SINGLE: tuple[Json, ...] = (False, True, None)  # all values of these types
 MAX_DISTINCT = 64  # values of which an array may have each once
@@ -109,8 +109,8 @@ class _Compiler:
         strings = [value for value in fitting if isinstance(value, str)]
         others = [value for value in fitting if not isinstance(value, str)]
         texts = union(json_literal(value, self._spacing) for value in strings)
-        if strings and schema.keys() & STRING_CHECKS:
-            texts = Intersection(texts, string(schema, place, self._budget))
+        if strings:
+            texts = listed_strings(texts, schema, place)
         for value in others:
             _refuse_beside(schema, value, place)
         return union((texts, *(json_literal(value, self._spacing) for value in others)))
@@ -158,7 +158,7 @@ class _Compiler:
                 for value in values:
                     if keywords.keys() & STRING_CHECKS and isinstance(value, str):
                         raise (plain.place / "enum").not_supported(
-                            "patterns and formats are not supported beside listed elements"
+                            "patterns are not supported beside listed elements"
                         )
                     _refuse_beside(keywords, value, plain.place)
                     if not fails(value, keywords):

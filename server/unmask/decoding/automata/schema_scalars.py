@@ -47,6 +47,19 @@ def string(schema: Keywords, place: Place, budget: Budget) -> Expression:
     return concatenation(literal('"'), text, literal('"'))
 
 
+def listed_strings(texts: Expression, schema: Keywords, place: Place) -> Expression:
+    """Strings in JSON of a list, without those that some pattern excludes.
+
+    A list says more than a format, and than the part of a pattern that every validator reads alike.
+    """
+    quote, at = literal('"'), place / "pattern"
+    for word, sides in (("patterns", Intersection), ("not patterns", Difference)):
+        for pattern in schema.get(word, ()):
+            found = concatenation(quote, characters(pattern, at, widens=True), quote)
+            texts = sides(texts, found)
+    return texts
+
+
 def characters(pattern: str, place: Place, *, widens: bool = False) -> Expression:
     """Characters of strings in JSON, without quotes, in which a pattern is found.
 
