@@ -11,10 +11,11 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
-from unmask.decoding.automata.errors import GrammarTooSlow, InvalidGrammar
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow, InvalidGrammar
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
 from unmask.decoding.automata.vocabulary import Vocabulary
+from unmask.decoding.automata.widening import without_sizes
 from unmask.grammar import Grammar
 
 CACHE_BYTES = 256 << 20
@@ -87,7 +88,15 @@ def _compile(
         if any(not 0 <= i < len(allowed) for i in allowed_ids):
             raise InvalidGrammar("an allowed token id is not in the vocabulary")
         allowed[list(allowed_ids)] = True
-    language = language_of(grammar, vocabulary.specials, budget)
+    try:
+        return build_automaton(
+            language_of(grammar, vocabulary.specials, budget), vocabulary, budget, allowed
+        )
+    except GrammarTooLarge as error:
+        smaller = without_sizes(grammar)
+        if smaller == grammar or isinstance(error, GrammarTooSlow):
+            raise
+    language = language_of(smaller, vocabulary.specials, budget)
     return build_automaton(language, vocabulary, budget, allowed)
 
 

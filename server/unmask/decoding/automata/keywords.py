@@ -31,6 +31,7 @@ COUNTS = frozenset(
         *("minProperties", "maxProperties", "minContains", "maxContains"),
     )
 )
+BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 DEFINED = {*FORMATS, "regex", "relative-json-pointer"}
 ALL_FORMATS = {*FORMATS, *NUMBER_FORMATS, *TEXT_FORMATS}
 TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
@@ -48,9 +49,19 @@ class Keyword:
     check: Callable[[Any], bool]
 
 
+def is_whole(value: Any) -> bool:
+    """True for whole numbers from 0 on; 2.0 is 2."""
+    return _is_finite(value) and value >= 0 and value % 1 == 0
+
+
 def _is_count(value: Any) -> bool:
-    is_whole = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_whole and value % 1 == 0 and 0 <= value <= MAX_COUNT  # 2.0 is 2
+    return is_whole(value) and value <= MAX_COUNT
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
@@ -234,8 +245,12 @@ def says_nothing(schema: Any) -> bool:
 
 def _has_meaning(word: str, value: Any) -> bool:
     """True for values that JSON Schema allows, of keywords that do not take them here."""
+    if word in COUNTS:
+        return is_whole(value)
+    if word in BOUNDS:
+        return _is_finite(value)
     if word == "multipleOf":
-        return is_number(value) and value > 0
+        return _is_finite(value) and value > 0
     return word == "format" or (word == "$ref" and isinstance(value, str))
 
 
@@ -330,11 +345,7 @@ def _is_beyond(value: Sized, schema: Keywords, least: str, most: str) -> bool:
 
 def bounds_of(schema: Keywords) -> Bounds:
     """Interval of a schema's numbers."""
-    found = {
-        word: Decimal(repr(schema[word]))
-        for word in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-        if word in schema
-    }
+    found = {word: Decimal(repr(schema[word])) for word in BOUNDS if word in schema}
     bounds = Bounds()
     if "minimum" in found:
         bounds = bounds.above(found["minimum"], excludes=False)

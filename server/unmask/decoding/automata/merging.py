@@ -37,8 +37,11 @@ JOINED = frozenset(
 )
 
 
-def merged(left: Keywords, right: Keywords, place: Place) -> Keywords:
-    """Keywords of both alternatives; a value has to match each of them."""
+def merged(left: Keywords, right: Keywords, place: Place, *, widens: bool = False) -> Keywords:
+    """Keywords of both alternatives; a value has to match each of them.
+
+    Two values of a keyword that cannot be joined are an error, or the second one if it `widens`.
+    """
     made = {**left, **right}
     for word in left.keys() & right.keys():
         a, b = left[word], right[word]
@@ -57,7 +60,7 @@ def merged(left: Keywords, right: Keywords, place: Place) -> Keywords:
             made[word] = math.lcm(int(a), int(b))
         elif word in JOINED:
             pass  # below
-        elif canonical(a) != canonical(b):
+        elif canonical(a) != canonical(b) and not widens:
             raise place.error(f"two values of {word} cannot be joined: {a!r:.40} and {b!r:.40}")
     if "type" in left or "type" in right:
         sides = (types_of({w: s[w] for w in ("type", "nullable") if w in s}) for s in (left, right))

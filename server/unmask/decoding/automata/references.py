@@ -69,12 +69,12 @@ class _Index:
             reference = schema.get(word)
             is_plain = isinstance(reference, str) and (reference + "/").startswith("#/")
             self.is_needed |= word in schema and (word != "$ref" or not is_plain)
-        for part, place in _schemas_in(schema, pointer):
+        for part, place in schemas_in(schema, pointer):
             self.read(part, base, place, is_root=False)
 
     def rewrite(self, schema: dict[str, Any], pointer: str) -> None:
         """Make pointers of the references in a schema that was read at this pointer."""
-        for part, place in _schemas_in(schema, pointer):
+        for part, place in schemas_in(schema, pointer):
             self.rewrite(part, place)
         base = self.bases[pointer]
         for word in ("$anchor", "$id"):
@@ -107,7 +107,7 @@ def _joined(base: str, reference: str) -> str:
         return reference  # no address
 
 
-def _schemas_in(schema: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
+def schemas_in(schema: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Schemas of which one consists, and their pointers."""
     for word, value in schema.items():
         at = f"{pointer}/{word}"

@@ -49,21 +49,26 @@ MAX_DISTINCT = 64  # values of which an array may have each once
 ANY_NESTING = 3  # of objects and arrays in a value that the schema says nothing of
 
 
-def json_schema(schema: Any, spacing: Spacing, budget: Budget) -> Expression:
-    """Texts of values that match a schema; raises `InvalidGrammar` with a part's path."""
+def json_schema(
+    schema: Any, spacing: Spacing, budget: Budget, *, widens: bool = False
+) -> Expression:
+    """Texts of values that match a schema; raises `InvalidGrammar` with a part's path.
+
+    If it `widens`, keywords that cannot be joined with others are left out.
+    """
     place = Place()
     if not isinstance(schema, bool | dict):
         raise place.error(f"a schema is an object or a boolean, not {schema!r:.80}")
     try:
         schema = resolved(schema)
-        return _Compiler(schema, spacing, budget).value(schema, place)
+        return _Compiler(schema, spacing, budget, widens).value(schema, place)
     except RecursionError:
         raise GrammarTooLarge("the schema is nested too deeply") from None
 
 
 class _Compiler:
-    def __init__(self, root: Schema, spacing: Spacing, budget: Budget) -> None:
-        self._parts = Parts(root, budget)
+    def __init__(self, root: Schema, spacing: Spacing, budget: Budget, widens: bool) -> None:
+        self._parts = Parts(root, budget, widens=widens)
         self._arrays = Arrays(self._nested, spacing, budget)
         self._spacing = spacing
         self._budget = budget

@@ -46,8 +46,10 @@ class Plain:
 class Parts:
     """Parts of one schema, with its references."""
 
-    def __init__(self, root: Schema, budget: Budget) -> None:
+    def __init__(self, root: Schema, budget: Budget, *, widens: bool = False) -> None:
+        """If it `widens`, keywords that cannot be joined are left out."""
         self._root = root
+        self._widens = widens
         self._budget = budget
         self._is_old = isinstance(root, dict) and is_old_draft(root.get("$schema"))
 
@@ -145,7 +147,9 @@ class Parts:
         references = max((branch.place.references for branch in branches), key=len)
         schemas = tuple(schema for branch in branches for schema in branch.schemas)
         if len(schemas) > MAX_ALTERNATIVES:
-            raise place.error(f"over {MAX_ALTERNATIVES} alternatives together")
+            if not self._widens:
+                raise place.error(f"over {MAX_ALTERNATIVES} alternatives together")
+            schemas = ({},)
         if len(branches) == 1:
             place = branches[0].place
         return Plain(schemas, replace(place, references=references))
@@ -220,7 +224,7 @@ class Parts:
     ) -> Plain:
         """Pairs of alternatives as one schema each."""
         if not told_apart and len(left.schemas) * len(right.schemas) > MAX_ALTERNATIVES:
-            raise left.place.error(f"over {MAX_ALTERNATIVES} alternatives together")
+            return self._first(left)
         place = right.place if left.schemas == ({},) else left.place
         references = max(left.place.references, right.place.references, key=len)
         place = replace(place, references=references)
@@ -230,12 +234,18 @@ class Parts:
             self._budget.check_time()
             if told_apart and self._pair_excludes(a, b, told_apart, 0):
                 continue
-            schema = merged(a, b, right.place)
+            schema = merged(a, b, right.place, widens=self._widens)
             if types_of(schema):
                 schemas.append(schema)
             if len(schemas) > MAX_ALTERNATIVES:
-                raise left.place.error(f"over {MAX_ALTERNATIVES} alternatives together")
+                return self._first(left)
         return Plain(tuple(schemas), place)
+
+    def _first(self, left: Plain) -> Plain:
+        """One of two sides that together have too many alternatives, which matches more."""
+        if not self._widens:
+            raise left.place.error(f"over {MAX_ALTERNATIVES} alternatives together")
+        return left
 
     def _exclude(self, left: Plain, right: Plain, depth: int) -> bool:
         """True if it is sure that no value matches both."""
