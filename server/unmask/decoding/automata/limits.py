@@ -28,9 +28,12 @@ class Budget:
     def __post_init__(self) -> None:
         self.deadline_s = time.thread_time() + self.limits.seconds
 
-    def narrowed(self, subsets: int) -> "Budget":
-        """The same time with a lower limit of subsets."""
-        made = Budget(replace(self.limits, subsets=min(subsets, self.limits.subsets)))
+    def narrowed(self, subsets: int, parts: int | None = None) -> "Budget":
+        """The same time with lower limits of subsets and parts."""
+        limits = replace(self.limits, subsets=min(subsets, self.limits.subsets))
+        if parts is not None:
+            limits = replace(limits, parts=min(parts, limits.parts))
+        made = Budget(limits)
         made.deadline_s = self.deadline_s
         return made
 

@@ -9,8 +9,8 @@ import math
 from collections import Counter
 from typing import Any
 
-from unmask.decoding.automata.errors import GrammarTooLarge
-from unmask.decoding.automata.expressions import Expression, union
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow
+from unmask.decoding.automata.expressions import NOTHING, Compiled, Expression, union
 from unmask.decoding.automata.json_text import (
     BOOLEAN,
     NULL,
@@ -33,6 +33,8 @@ from unmask.decoding.automata.keywords import (
     values_of,
 )
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.minimal import minimize
+from unmask.decoding.automata.nfa import compile_bytes
 from unmask.decoding.automata.places import Place
 from unmask.decoding.automata.references import resolved
 from unmask.decoding.automata.schema_arrays import Arrays
@@ -46,6 +48,8 @@ STRING_CHECKS = frozenset(("patterns", "not patterns"))
 LISTED = frozenset(("boolean", "null"))
 SINGLE: tuple[Json, ...] = (False, True, None)  # all values of these types
 MAX_DISTINCT = 64  # values of which an array may have each once
+RECURSIONS = (1, 2, 3, 5)  # times that references are followed within themselves
+MAX_STATES, MAX_PARTS = 10_000, 100_000  # where they are followed more than once
 ANY_NESTING = 3  # of objects and arrays in a value that the schema says nothing of
 
 
@@ -60,15 +64,45 @@ def json_schema(
     if not isinstance(schema, bool | dict):
         raise place.error(f"a schema is an object or a boolean, not {schema!r:.80}")
     try:
-        schema = resolved(schema)
-        return _Compiler(schema, spacing, budget, widens).value(schema, place)
+        return _deepest(resolved(schema), spacing, budget, widens)
     except RecursionError:
         raise GrammarTooLarge("the schema is nested too deeply") from None
 
 
+def _deepest(schema: Schema, spacing: Spacing, budget: Budget, widens: bool) -> Expression:
+    """Texts of a schema, nested as deep as `RECURSIONS`, `MAX_STATES` and `MAX_PARTS` allow."""
+    found: Expression | None = None
+    for recursion in RECURSIONS:
+        try:
+            compiler = _Compiler(schema, spacing, budget, recursion, widens)
+            deeper = compiler.value(schema, Place())
+            if not compiler.parts.is_cut:
+                return deeper
+            deeper = _compiled(deeper, budget)
+        except GrammarTooLarge as error:
+            if found is None or isinstance(error, GrammarTooSlow):
+                raise
+            return found
+        is_large = isinstance(deeper, Compiled) and deeper.dfa.num_states > MAX_STATES
+        if found is not None and is_large:
+            return found
+        found = deeper
+        budget = budget.narrowed(4 * MAX_STATES, MAX_PARTS)
+    assert found is not None
+    return found
+
+
+def _compiled(expression: Expression, budget: Budget) -> Expression:
+    """Automaton of an expression, of the fewest states."""
+    dfa = minimize(compile_bytes(expression, {}, budget)).as_dfa()
+    return NOTHING if dfa is None else Compiled(dfa)
+
+
 class _Compiler:
-    def __init__(self, root: Schema, spacing: Spacing, budget: Budget, widens: bool) -> None:
-        self._parts = Parts(root, budget, widens=widens)
+    def __init__(
+        self, root: Schema, spacing: Spacing, budget: Budget, recursion: int, widens: bool
+    ) -> None:
+        self.parts = Parts(root, budget, recursion, widens=widens)
         self._arrays = Arrays(self._nested, spacing, budget)
         self._spacing = spacing
         self._budget = budget
@@ -82,13 +116,15 @@ class _Compiler:
     def value(self, schema: Schema, place: Place) -> Expression:
         self._num_schemas += 1
         self._budget.check("schemas", self._num_schemas, self._budget.limits.parts)
-        plain = self._parts.plain(schema, place)
+        plain = self.parts.plain(schema, place)
         key = plain.place.path, frozenset(Counter(plain.place.references).items())
         is_reference = isinstance(schema, dict) and schema.keys() == {"$ref"}
         if is_reference and key in self._known:
             return self._known[key]
         made = union(self._alternative(keywords, plain.place) for keywords in plain.schemas)
         if is_reference:
+            if self.parts.is_cut:  # what stands in many places is made small first
+                made = _compiled(made, self._budget)
             self._known[key] = made
         return made
 
@@ -151,7 +187,7 @@ class _Compiler:
 
     def _listed_items(self, schema: Keywords, place: Place) -> list[Json]:
         """Values that elements which differ from each other may have."""
-        plain = self._parts.plain(schema.get("items", True), place / "items")
+        plain = self.parts.plain(schema.get("items", True), place / "items")
         found: dict[str, Json] = {}
         for keywords in plain.schemas:
             values, kinds = values_of(keywords), types_of(keywords)

@@ -24,7 +24,6 @@ from unmask.decoding.automata.negation import negations
 from unmask.decoding.automata.older_words import is_old_draft, modern
 from unmask.decoding.automata.places import Place, part_at, unescaped
 
-MAX_RECURSION = 5  # times that a reference is followed within itself
 MAX_ALTERNATIVES = 1_024
 MAX_ONLY = 64  # alternatives of a branch of oneOf that the others do not match
 MAX_PROOF = 4  # depth of properties that prove alternatives to exclude each other
@@ -46,9 +45,16 @@ class Plain:
 class Parts:
     """Parts of one schema, with its references."""
 
-    def __init__(self, root: Schema, budget: Budget, *, widens: bool = False) -> None:
-        """If it `widens`, keywords that cannot be joined are left out."""
+    def __init__(
+        self, root: Schema, budget: Budget, max_recursion: int, *, widens: bool = False
+    ) -> None:
+        """A reference is followed so often within itself.
+
+        If it `widens`, keywords that cannot be joined are left out.
+        """
         self._root = root
+        self._max_recursion = max_recursion
+        self.is_cut = False  # True once a reference within itself is not followed
         self._widens = widens
         self._budget = budget
         self._is_old = isinstance(root, dict) and is_old_draft(root.get("$schema"))
@@ -56,7 +62,7 @@ class Parts:
     def plain(self, schema: Schema, place: Place) -> Plain:
         """Alternatives of a schema; `true` is one without keywords, `false` is none.
 
-        A reference within itself is `false` after `MAX_RECURSION` times.
+        A reference within itself is `false` after `max_recursion` times.
         """
         self._budget.check_time()
         if isinstance(schema, bool):
@@ -105,7 +111,8 @@ class Parts:
         if not isinstance(target, bool | dict):
             raise (place / "$ref").error(f"{reference!r:.80} is no schema")
         behind = Place(reference, (*place.references, reference))
-        if place.references.count(reference) > MAX_RECURSION:
+        if place.references.count(reference) > self._max_recursion:
+            self.is_cut = True
             if negates:
                 raise (place / "$ref").not_supported("a negation within itself is not supported")
             return Plain((), place)
