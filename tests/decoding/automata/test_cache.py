@@ -17,9 +17,11 @@ from unmask.decoding.automata.errors import (
 )
 from unmask.decoding.automata.limits import Limits
 from unmask.decoding.automata.vocabulary import make_vocabulary
+from unmask.errors import InvalidRequest
 from unmask.grammar import (
     Chain,
     Choice,
+    Grammar,
     Literal,
     Regex,
     Repeated,
@@ -135,7 +137,47 @@ def test_threads_share_one_compilation() -> None:
     assert all(automaton is made[0] for automaton in made)
 
 
-def test_errors_are_not_kept_and_reach_every_thread() -> None:
+REFUSED = [
+    (Regex("[ab1]{0,80}"), GrammarTooLarge, "over 50 subsets"),
+    (json_schema_of({"type": "odd"}), InvalidGrammar, "one or several"),
+    (choice_of(("x", "y")), NoAnswer, "tokens of this model"),
+]
+NO_TIME = 1e-9
+
+
+@pytest.mark.parametrize(("grammar", "error", "reason"), REFUSED)
+def test_a_grammar_that_was_refused_is_not_compiled_again(
+    grammar: Grammar, error: type[InvalidRequest], reason: str
+) -> None:
+    cache = AutomatonCache(Limits(subsets=50))
+    with pytest.raises(GrammarTooSlow):
+        cache.automaton(SMALL, grammar, seconds=NO_TIME)
+    found = []
+    for seconds in (None, NO_TIME, NO_TIME):
+        with pytest.raises(error, match=reason) as caught:
+            cache.automaton(SMALL, grammar, seconds=seconds)
+        assert caught.type is error
+        found.append(caught.value)
+    assert len({id(one) for one in found}) == 3
+    assert len({(str(one), one.message) for one in found}) == 1
+    assert found[1].__context__ is None
+
+
+def test_so_many_refusals_are_kept() -> None:
+    cache = AutomatonCache(Limits(subsets=50))
+
+    def refusal(size: int, seconds: float | None) -> type[Exception]:
+        with pytest.raises(GrammarTooLarge) as caught:
+            cache.automaton(SMALL, Regex(f"[ab1]{{0,{size}}}"), seconds=seconds)
+        return caught.type
+
+    for size in (100, 101, *range(200, 262), 100, 300):
+        refusal(size, None)
+    assert refusal(100, NO_TIME) is GrammarTooLarge
+    assert refusal(101, NO_TIME) is GrammarTooSlow
+
+
+def test_errors_reach_every_thread() -> None:
     cache = AutomatonCache(Limits(subsets=50))
 
     def failure(_: int) -> str:

@@ -5,21 +5,29 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
-from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow, InvalidGrammar
+from unmask.decoding.automata.errors import (
+    GrammarTooLarge,
+    GrammarTooSlow,
+    InvalidGrammar,
+    NoAnswer,
+)
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
 from unmask.decoding.automata.vocabulary import Vocabulary
 from unmask.decoding.automata.widening import without_sizes
+from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 
 CACHE_BYTES = 256 << 20
 BYTES_OF_ID = 64  # in a set
+MAX_REFUSED, MAX_REFUSED_BYTES = 64, 256 << 10  # refused grammars, and the text of one
 
 Value = TypeVar("Value")
 
@@ -34,6 +42,7 @@ class AutomatonCache:
     def __init__(self, limits: Limits | None = None, max_bytes: int = CACHE_BYTES) -> None:
         self._limits = limits or Limits()
         self._automata = _Recent[TokenAutomaton](max_bytes)
+        self._refused = _Refused()
 
     def automaton(
         self,
@@ -44,8 +53,11 @@ class AutomatonCache:
     ) -> TokenAutomaton:
         """Automaton of a grammar, of the allowed tokens only, within `seconds` or the limit.
 
-        Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, which are not kept.
+        Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, at once where a grammar was
+        refused before, unless it took too long.
         """
+        key = vocabulary, grammar, allowed_ids
+        self._refused.check(key)
         limits = self._limits if seconds is None else replace(self._limits, seconds=seconds)
 
         def make() -> tuple[TokenAutomaton, int]:
@@ -54,7 +66,12 @@ class AutomatonCache:
             of_key = len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
             return made, made.num_bytes + of_key
 
-        return self.get((vocabulary, grammar, allowed_ids), make, limits.seconds)
+        try:
+            return self.get(key, make, limits.seconds)
+        except (GrammarTooLarge, InvalidGrammar, NoAnswer) as error:
+            if not isinstance(error, GrammarTooSlow) and len(repr(grammar)) <= MAX_REFUSED_BYTES:
+                self._refused.add(key, error)
+            raise
 
     def get(
         self,
@@ -98,6 +115,28 @@ def _compile(
             raise
     language = language_of(smaller, vocabulary.specials, budget)
     return build_automaton(language, vocabulary, budget, allowed)
+
+
+@dataclass(slots=True)
+class _Refused:
+    """Errors of the grammars that were refused last, without the frames that they came from."""
+
+    errors: OrderedDict[Hashable, InvalidRequest] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self, key: Hashable) -> None:
+        """Raise the error of a key, if it has one."""
+        with self.lock:
+            if (error := self.errors.get(key)) is None:
+                return
+            self.errors.move_to_end(key)
+        raise copy(error)
+
+    def add(self, key: Hashable, error: InvalidRequest) -> None:
+        with self.lock:
+            self.errors[key] = copy(error)
+            if len(self.errors) > MAX_REFUSED:
+                self.errors.popitem(last=False)
 
 
 @dataclass(slots=True)
