@@ -8,9 +8,11 @@ import pytest
 
 from tests.support.automata import language, texts
 from tests.support.grammars import derived, random_grammar
-from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow, InvalidGrammar
+from unmask.decoding.automata.expressions import num_symbols
 from unmask.decoding.automata.gbnf import read_gbnf
 from unmask.decoding.automata.limits import Budget, Limits
+from unmask.decoding.automata.linear import linear
 from unmask.decoding.automata.minimal import ByteAutomaton
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.rules import MAX_NESTING, MAX_STATES, language_of_rules
@@ -71,6 +73,44 @@ def test_many_brackets_are_followed_as_deep_as_the_automaton_stays_small() -> No
     one = b"0" + 2 * b"aaaaaaaaaa" + b"0"
     assert made.matches(one)
     assert made.matches(b"1" + 2 * (9 * b"a" + one) + b"1")
+
+
+@pytest.mark.parametrize("middle", [f'"{"a" * 2000}"', '"a"' * 2000, '"a"{2000}'])
+def test_groups_whose_product_is_long_are_not_multiplied_out(middle: str) -> None:
+    """A group of 31 rules, a long text and 31 rules more would be 961 long alternatives."""
+    names = [f"{side}{i}" for side in "xy" for i in range(31)]
+    own = [f'{n} ::= root "a"' if n[0] == "x" else f'{n} ::= "b" root' for n in names]
+    groups = " | ".join(names[:31]), " | ".join(names[31:])
+    root = f'root ::= ({groups[0]}) {middle} ({groups[1]}) | "q"'
+    made = linear(read_gbnf("\n".join((root, *own))).bodies, "root", Budget())
+    assert sum(map(num_symbols, made.values())) < 10_000
+
+
+@pytest.mark.parametrize("side", ["root {0}", "{0} root"])
+@pytest.mark.parametrize("others", ["", ' | x\nx ::= root "y" | "y" root'])
+def test_rules_of_many_alternatives_look_at_the_time(side: str, others: str) -> None:
+    """Rules that begin or end with themselves, alone and with others."""
+    alternatives = (side.format(f'"{i}" "a"') for i in range(500))
+    rules = read_gbnf(f'root ::= {" | ".join(alternatives)} | "q"{others}')
+    budget = CountingBudget()
+    linear(rules.bodies, rules.start, budget)
+    assert budget.count >= 1000  # once where it is read, and once where it is written
+    for most in (300, 900):
+        with pytest.raises(GrammarTooSlow):
+            linear(rules.bodies, rules.start, CountingBudget(most))
+
+
+class CountingBudget(Budget):
+    """Budget whose time is over after so many looks at it."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self.count, self.most = 0, most
+
+    def check_time(self) -> None:
+        self.count += 1
+        if self.most is not None and self.count > self.most:
+            raise GrammarTooSlow(self.limits.seconds)
 
 
 def test_rules_that_end_in_no_text_match_nothing() -> None:

@@ -177,7 +177,25 @@ def calls(body: Expression) -> Iterator[str]:
 
 def _calls_of(parts: Iterable[Expression]) -> Iterator[str]:
     for part in parts:
-        yield from calls(part)
+        if not isinstance(part, OneOf):  # most parts are
+            yield from calls(part)
+
+
+def num_symbols(body: Expression) -> int:
+    """Symbols and calls that are written, those of a repetition so often as it copies them."""
+    match body:
+        case Concatenation(parts) | Union(parts):
+            return sum(map(num_symbols, parts))
+        case Repetition(part, least, most, separator):
+            copies = max(least, 1) if most is None else most
+            return copies * (num_symbols(part) + num_symbols(separator))
+        case Intersection(left, right) | Difference(left, right):
+            return num_symbols(left) + num_symbols(right)
+        case Graph(_, edges, _):
+            return sum(num_symbols(edge.expression) for edge in edges)
+        case Compiled(dfa):
+            return dfa.num_states
+    return 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ Among rules that reach each other, an alternative `a` is parts one after the oth
 and several rules that begin (or end) with each other are a graph with a node for each of them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from unmask.decoding.automata.expressions import (
@@ -20,12 +20,15 @@ from unmask.decoding.automata.expressions import (
     Union,
     calls,
     concatenation,
+    num_symbols,
     repetition,
     union,
 )
 from unmask.decoding.automata.limits import Budget
 
-MAX_ALTERNATIVES = 1_000  # of a rule; groups beyond stay as they are
+# Of groups that are multiplied out; others stay as they are.
+MAX_ALTERNATIVES = 1_000  # of one
+MAX_SYMBOLS = 200_000  # of all alternatives of rules that reach each other
 Alternative: TypeAlias = tuple[Expression, ...]
 
 
@@ -33,17 +36,22 @@ def linear(bodies: Mapping[str, Expression], start: str, budget: Budget) -> dict
     """The rules that `start` reaches, the same texts of each, with fewer calls."""
     graph = _reached({name: tuple(calls(body)) for name, body in bodies.items()}, start)
     component = components(graph)
-    groups: dict[int, set[str]] = {}
-    for name, number in component.items():
-        groups.setdefault(number, set()).add(name)
-    made = {}
-    for name in graph:
-        group = groups[component[name]]
-        if group == {name} and name not in graph[name]:
-            made[name] = bodies[name]
-    for group in groups.values():
-        if not group & made.keys():
-            made |= _Group({name: bodies[name] for name in sorted(group)}, budget).bodies()
+    members: dict[int, list[str]] = {}
+    for name in sorted(graph):
+        members.setdefault(component[name], []).append(name)
+    groups = {
+        number: _Group({name: bodies[name] for name in names}, budget)
+        for number, names in members.items()
+        if len(names) > 1 or names[0] in graph[names[0]]
+    }
+    made, open_ = dict[str, Expression](), [start]
+    while open_:
+        name = open_.pop()
+        if name not in made:
+            budget.check_time()
+            group = groups.get(component[name])
+            made[name] = bodies[name] if group is None else group.body(name)
+            open_ += calls(made[name])
     return made
 
 
@@ -52,10 +60,11 @@ class _Group:
 
     def __init__(self, bodies: Mapping[str, Expression], budget: Budget) -> None:
         self._names = bodies.keys()
+        self._budget = budget
+        self._num_symbols_left = MAX_SYMBOLS
         self._rules = {}
         for name, body in bodies.items():
-            budget.check_time()
-            found = _alternatives(body, self._names)
+            found = self._alternatives(body)
             # A rule that is itself adds nothing.
             self._rules[name] = [
                 parts for parts in found if len(parts) != 1 or self._own(parts[0]) != name
@@ -63,27 +72,29 @@ class _Group:
         self._left = self._sides(lambda parts: parts[0])
         self._right = self._sides(lambda parts: parts[-1])
 
-    def _sides(self, side: Callable[[Alternative], Expression]) -> dict[str, set[str]]:
+    def _sides(self, side: Callable[[Alternative], Expression]) -> dict[str, frozenset[str]]:
         """Of each rule, the rules that begin (or end) with each other through it, if any do."""
         graph = {
             name: {called for parts in found if parts and (called := self._own(side(parts)))}
             for name, found in self._rules.items()
         }
         component = components(graph)
-        groups = {}
-        for name in graph:
-            same = {other for other in graph if component[other] == component[name]}
-            groups[name] = same if len(same) > 1 or name in graph[name] else set()
-        return groups
+        members: dict[int, set[str]] = {}
+        for name, number in component.items():
+            members.setdefault(number, set()).add(name)
+        groups = {number: frozenset(names) for number, names in members.items()}
+        return {
+            name: groups[component[name]]
+            if len(groups[component[name]]) > 1 or name in graph[name]
+            else frozenset()
+            for name in graph
+        }
 
     def _own(self, part: Expression) -> str | None:
         is_own = isinstance(part, Call) and part.rule in self._names
         return part.rule if is_own and isinstance(part, Call) else None
 
-    def bodies(self) -> dict[str, Expression]:
-        return {name: self._body(name) for name in self._rules}
-
-    def _body(self, name: str) -> Expression:
+    def body(self, name: str) -> Expression:
         if self._left[name] == {name} or (not self._left[name] and self._right[name] == {name}):
             return self._alone(name)
         if self._left[name]:
@@ -98,7 +109,7 @@ class _Group:
         """Rule that begins or ends with itself, and with no other that leads back to it."""
         before, first, behind = list[Expression](), list[Expression](), list[Expression]()
         between = list[Expression]()
-        for parts in self._rules[name]:
+        for parts in self._alternatives_of(name):
             begins, ends = (bool(parts) and self._own(parts[i]) == name for i in (0, -1))
             if begins and ends:
                 between.append(concatenation(*parts[1:-1]))
@@ -117,7 +128,7 @@ class _Group:
         nodes = {own: i for i, own in enumerate(names, 1)}
         edges = []
         for own in names:
-            for parts in self._rules[own]:
+            for parts in self._alternatives_of(own):
                 source = nodes.get(self._own(parts[0]) or "", 0) if parts else 0
                 rest = parts[1:] if source else parts
                 edges.append(Edge(source, concatenation(*rest), nodes[own]))
@@ -129,31 +140,49 @@ class _Group:
         nodes = {own: i for i, own in enumerate(order)}
         edges = []
         for own in order:
-            for parts in self._rules[own]:
+            for parts in self._alternatives_of(own):
                 target = nodes.get(self._own(parts[-1]) or "") if parts else None
                 rest = parts if target is None else parts[:-1]
                 end = len(nodes) if target is None else target
                 edges.append(Edge(nodes[own], concatenation(*rest), end))
         return Graph(len(nodes) + 1, tuple(edges), frozenset((len(nodes),)))
 
+    def _alternatives_of(self, name: str) -> Iterator[Alternative]:
+        for parts in self._rules[name]:
+            self._budget.check_time()
+            yield parts
 
-def _alternatives(body: Expression, names: Collection[str]) -> list[Alternative]:
-    """Parts of each alternative, whose first and last are no groups that call one of the names."""
-    if not any(name in names for name in calls(body)):
+    def _alternatives(self, body: Expression) -> list[Alternative]:
+        """Parts of each alternative, whose first and last are no groups that call these rules."""
+        self._budget.check_time()
+        if not any(name in self._names for name in calls(body)):
+            return [(body,)]
+        match body:
+            case Union(parts):
+                return [found for part in parts for found in self._alternatives(part)]
+            case Repetition(part, 0, 1):
+                return [(), *self._alternatives(part)]
+            case Concatenation(parts) if parts:
+                if len(parts) == 1:
+                    return self._alternatives(parts[0])
+                return self._product(parts, *(self._alternatives(parts[i]) for i in (0, -1)))
         return [(body,)]
-    match body:
-        case Union(parts):
-            return [found for part in parts for found in _alternatives(part, names)]
-        case Repetition(part, 0, 1):
-            return [(), *_alternatives(part, names)]
-        case Concatenation(parts) if parts:
-            if len(parts) == 1:
-                return _alternatives(parts[0], names)
-            first, last = (_alternatives(parts[i], names) for i in (0, -1))
-            if len(first) * len(last) > MAX_ALTERNATIVES:
+
+    def _product(
+        self, parts: Alternative, first: list[Alternative], last: list[Alternative]
+    ) -> list[Alternative]:
+        """Alternatives of all parts by those of the first and the last; one if they are many."""
+        count = len(first) * len(last)
+        if count > MAX_ALTERNATIVES:
+            return [parts]
+        if count > 1:
+            size = count * sum(map(num_symbols, parts[1:-1]))
+            for own, other in ((first, last), (last, first)):
+                size += len(other) * sum(num_symbols(part) for found in own for part in found)
+            if size > self._num_symbols_left:
                 return [parts]
-            return [(*a, *parts[1:-1], *b) for a in first for b in last]
-    return [(body,)]
+            self._num_symbols_left -= size
+        return [(*a, *parts[1:-1], *b) for a in first for b in last]
 
 
 def _reached(graph: Mapping[str, Iterable[str]], start: str) -> dict[str, tuple[str, ...]]:

@@ -82,7 +82,10 @@ class _Expansion:
         self._bodies = bodies
         self.budget = budget
         self._known: dict[tuple[str, int], Expression] = {}
-        graph = {name: tuple(calls(body)) for name, body in bodies.items()}
+        graph = dict[str, tuple[str, ...]]()
+        for name, body in bodies.items():
+            budget.check_time()
+            graph[name] = tuple(calls(body))
         self._component = components(graph)
         self.heads = frozenset(_heads(graph, start))
 
@@ -104,6 +107,7 @@ class _Expansion:
         return self._known[key]
 
     def _expanded(self, body: Expression, caller: str, depth: int) -> Expression:
+        self.budget.check_time()
         match body:
             case Call(name):
                 nests = name in self.heads and self._component[name] == self._component[caller]
