@@ -39,7 +39,7 @@ class Regex:
 
 @dataclass(frozen=True, slots=True)
 class GrammarText:
-    """Text of a grammar in GBNF (with `::=`) or in Lark's language, its rules nested a few deep."""
+    """Text of a grammar in GBNF (`name ::=`) or in Lark's language, its rules nested a few deep."""
 
     text: str
 

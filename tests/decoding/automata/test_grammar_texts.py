@@ -77,6 +77,11 @@ CASES = {
         ["e", "c"],
         ["x", "d"],
     ),
+    "names": (
+        'root ::= 2nd{2} -- _x\n2nd ::= [0-9]\n-- ::= "-"\n_x ::= 2nd+',
+        ["12-3", "00-11"],
+        ["1-3", "12-"],
+    ),
     "a list": ('root ::= "[" items "]"\nitems ::= "a" ("," items)?', ["[a" + ",a" * 90 + "]"], []),
     "lark strings": (
         r"""start: "a\n\u00e9"i B "c".."e" |
@@ -84,6 +89,11 @@ CASES = {
         B: "\\" | "'" ~ 2""",
         ["a\né\\c", "A\nÉ''e", "x/y"],
         ["a\né'c", "a\né\\f", "x/"],
+    ),
+    "lark with the sign of the other language": (
+        '// root ::= "a"\nstart: name "::=" name  // x ::= y\nname: /[a-z]/',
+        ["a::=b"],
+        ["a"],
     ),
     "lark times": (
         'start: ("a" | b)~2..3 [c] "d"*\n_b: "x"\nb.1: "b"+\nc: "c"?',

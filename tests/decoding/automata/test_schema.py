@@ -49,6 +49,21 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ["{}", '{"a":1}', '{"b":2}', '{"a":1,"c":3}', '{"a":1,"b":2,"c":3}'],
         ['{,"a":1}', '{"a":1"b":2}', '{"a":2}', '{"a":1,}'],
     ),
+    "no string": (
+        {"anyOf": [{"type": "string", "minLength": 2, "maxLength": 0}, {"const": 1}]},
+        ["1"],
+        ['""', '"ab"'],
+    ),
+    "names with escapes by patterns": (
+        {
+            "type": "object",
+            "properties": {"\x01a": True, "\n": True, '"': {"minimum": 1}},
+            "patternProperties": {"a|^.$": {"type": "integer"}, "^\\s$": {"type": "integer"}},
+            "additionalProperties": False,
+        },
+        ['{"\\u0001a":1}', '{"\\n":1,"\\"":2}'],
+        ['{"\\u0001a":false}', '{"\\n":false}', '{"\\"":0}', '{"\\"":false}'],
+    ),
     "other properties": (
         {
             "type": "object",

@@ -148,9 +148,11 @@ def repetition(
     part: Expression, least: int = 0, most: int | None = None, separator: Expression = EMPTY
 ) -> Expression:
     """A repeated part; of `NOTHING` only the empty text, if `least` allows it."""
+    if most is not None and most < least:
+        return NOTHING
     if most == 0 or (is_nothing(part) and least == 0):
         return EMPTY
-    if is_nothing(part) or (most is not None and most < least):
+    if is_nothing(part):
         return NOTHING
     return part if least == most == 1 else Repetition(part, least, most, separator)
 

@@ -17,8 +17,9 @@ from unmask.decoding.automata.scanner import Scanner
 
 ROOT = "root"
 BLANK = re.compile(r"(?:\s|#[^\n]*)+")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 RULE = re.compile(rf"({NAME.pattern})\s*::=")
+BEGINNING = re.compile(rf"^[ \t]*{RULE.pattern}", re.MULTILINE)  # of a line with a rule
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 CLASS = re.compile(r"\[(\^?)((?:[^\]\\]|\\.)*)\]", re.DOTALL)
 CHARACTER = re.compile(
@@ -28,6 +29,11 @@ CHARACTER = re.compile(
 )
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "[": "[", "]": "]", "-": "-"}
 TIMES = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+
+
+def is_gbnf(text: str) -> bool:
+    """True if a line begins with a rule; in other languages `::=` is in texts and comments only."""
+    return BEGINNING.search(text) is not None
 
 
 def read_gbnf(text: str) -> Rules:

@@ -13,7 +13,7 @@ from unmask.decoding.automata.expressions import (
     union,
 )
 from unmask.decoding.automata.free_text import text_without
-from unmask.decoding.automata.gbnf import read_gbnf
+from unmask.decoding.automata.gbnf import is_gbnf, read_gbnf
 from unmask.decoding.automata.json_text import COMPACT, INDENTED, any_object, any_value
 from unmask.decoding.automata.lark import read_lark
 from unmask.decoding.automata.limits import Budget
@@ -57,7 +57,7 @@ def _expression(grammar: Grammar, budget: Budget) -> Expression:
         case Regex(pattern):
             return regex(pattern, looks=True)
         case GrammarText(text):
-            return language_of_rules(read_gbnf(text) if "::=" in text else read_lark(text), budget)
+            return language_of_rules(read_gbnf(text) if is_gbnf(text) else read_lark(text), budget)
         case Text(tags):
             if "" in tags:
                 raise InvalidGrammar("a tag is empty")

@@ -1,11 +1,10 @@
 """Objects of JSON schemas: properties that are declared, by patterns of names, and others."""
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from unmask.decoding.automata.characters import ANY_JSON_STRING
+from unmask.decoding.automata.characters import ANY_JSON_STRING, utf8
 from unmask.decoding.automata.expressions import (
     Compiled,
     Difference,
@@ -111,10 +110,9 @@ class Objects:
 
     def _matches(self, name: str, pattern: str, place: Place) -> bool:
         if pattern not in self._languages:
-            named = characters(pattern, place / "patternProperties")
+            named = characters(pattern, place / "patternProperties", character=utf8)
             self._languages[pattern] = minimize(compile_bytes(named, {}, self.budget))
-        text = json.dumps(name, ensure_ascii=False)[1:-1]
-        return self._languages[pattern].matches(text.encode())
+        return self._languages[pattern].matches(name.encode(errors="surrogatepass"))
 
     def _member(
         self, name: str, groups: Sequence[Keywords], place: Place, allowed: Expression | None

@@ -19,7 +19,7 @@ from unmask.decoding.automata.json_numbers import BROKEN, Bounds, decimals, frac
 from unmask.decoding.automata.keywords import LARGEST, Keywords, bounds_of
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.places import Place
-from unmask.decoding.automata.regex import regex
+from unmask.decoding.automata.regex import Writer, regex
 
 ANY_CHARACTERS = repetition(json_character(ALL))
 
@@ -60,13 +60,15 @@ def listed_strings(texts: Expression, schema: Keywords, place: Place) -> Express
     return texts
 
 
-def characters(pattern: str, place: Place, *, widens: bool = False) -> Expression:
-    """Characters of strings in JSON, without quotes, in which a pattern is found.
+def characters(
+    pattern: str, place: Place, *, widens: bool = False, character: Writer = json_character
+) -> Expression:
+    """Characters of strings, without quotes, in which a pattern is found: in JSON, or as others.
 
     What is taken away `widens`, so that no validator finds it in the rest.
     """
     try:
-        return regex(pattern, searches=True, looks=True, widens=widens, character=json_character)
+        return regex(pattern, searches=True, looks=True, widens=widens, character=character)
     except InvalidGrammar as error:
         raise place.not_supported(error.message) from None
 
