@@ -106,6 +106,18 @@ Grammar: TypeAlias = (
 )
 
 
+def goes_on(grammar: Grammar) -> bool:
+    """True if an answer may go on as text wherever it may end."""
+    match grammar:
+        case Text():
+            return True
+        case Chain((*before, Repeated(part, 0))):
+            return goes_on(part) and goes_on(Chain(tuple(before)))
+        case Chain((*_, last)):
+            return goes_on(last)
+    return False
+
+
 def json_schema_of(schema: Any, *, indents: bool = False, is_exact: bool = True) -> JsonSchema:
     """Grammar of a schema; the order of properties is the order of answers, and so of its key.
 

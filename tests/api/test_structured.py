@@ -141,11 +141,19 @@ def test_a_grammar_that_is_too_slow_for_any_thread_is_refused_by_its_field(engin
     assert response.json()["error"]["param"] == "guided_choice"
 
 
-def test_an_error_of_the_engine_names_the_field_that_asks_for_a_grammar(client):
-    body = {"prompt": "hi", "guided_regex": "a", "ignore_eos": True}
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"max_tokens": 1, "guided_regex": "a{900}"}, "max_tokens"),
+        ({"guided_regex": "[^\\x00-\\U0010ffff]"}, "guided_regex"),
+        ({"guided_regex": "a", "ignore_eos": True}, "ignore_eos"),
+        ({"guided_regex": ".*", "min_tokens": 3}, "min_tokens"),
+    ],
+)
+def test_an_error_of_the_engine_names_the_field_that_is_wrong(client, body, field):
     with pytest.raises(openai.BadRequestError) as error:
         client.completions.create(model="", prompt="hi", extra_body=body)
-    assert error.value.body["param"] == "guided_regex"
+    assert error.value.body["param"] == field
 
 
 def test_an_error_tells_of_half_a_surrogate_pair(call):

@@ -133,6 +133,36 @@ def test_text_and_calls_are_streamed_in_pieces_of_the_whole(client, opening_id):
 
 
 @pytest.mark.usual_cases(1)
+def test_an_answer_that_may_call_goes_on_as_long_as_it_is_asked_to(client, opening_id):
+    """Text may follow calls then; random weights end where an end is all but certain."""
+    num_calls = 0
+    for parallel in (False, True):
+        bias = {str(EOS_ID): 100.0}
+        for at_once, least in ((False, 60), (True, 60), (False, 100)):
+            if at_once and opening_id is not None:
+                bias[str(opening_id)] = 100.0
+            late = {"ignore_eos": True} if least == 100 else {"min_tokens": least}
+            fields = {"max_tokens": 100, "logit_bias": bias, "parallel_tool_calls": parallel}
+            answer = client.create(**asking(1, **fields, extra_body=late))
+            (one,) = answer.choices
+            check_calls(one.message)
+            assert least <= answer.usage.completion_tokens <= (100 if least == 100 else 99)
+            if one.message.tool_calls:
+                assert one.finish_reason == "tool_calls"
+                num_calls += 1
+    assert (num_calls > 0) is (opening_id is not None)
+
+
+@pytest.mark.parametrize("late", [{"min_tokens": 9}, {"ignore_eos": True}, {"bad_words": ["a"]}])
+def test_an_answer_that_ends_by_itself_does_not_go_on(client, late):
+    form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
+    for fields in ({"tool_choice": "required"}, {"response_format": form}):
+        with pytest.raises(openai.BadRequestError) as error:
+            client.create(**asking(0, **fields, extra_body=late))
+        assert error.value.body["param"] == next(iter(late))
+
+
+@pytest.mark.usual_cases(1)
 def test_text_without_calls_has_the_format_that_is_asked_for(client):
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
     for i in range(2):

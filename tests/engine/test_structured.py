@@ -19,7 +19,18 @@ from tests.support.tiny import EOS_ID
 from unmask.engine.engine import Engine
 from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
-from unmask.grammar import Grammar, GrammarText, JsonObject, Regex, choice_of, json_schema_of
+from unmask.grammar import (
+    Chain,
+    Grammar,
+    GrammarText,
+    JsonObject,
+    Literal,
+    Regex,
+    Repeated,
+    Text,
+    choice_of,
+    json_schema_of,
+)
 from unmask.models.registry import LoadedModel
 from unmask.types import Delta, FinishReason, Request, SamplingParams
 
@@ -45,6 +56,9 @@ GRAMMARS: dict[str, Grammar] = {
     "any": JsonObject(),
     "sum": GrammarText('root ::= root [-+*] root | "(" root ")" | [1-9] [0-9]?'),
 }
+# Text that a mark and more text may follow.
+MARK = Chain((Literal("<"), Regex(r"\d{3}"), Literal(">"), Text(("<",))))
+MARKED: Grammar = Chain((Text(("<",)), Repeated(MARK, 0, 1)))
 SCHEMAS = {"person": PERSON, "city": CITY, "any": {"type": "object"}}
 RULES = (
     {"policy": "threshold", "threshold": 0.01},
@@ -84,7 +98,7 @@ def matches(name: str, text: str) -> bool:
 
 def asking(i: int, name: str, **params: Any) -> Request:
     sampling = SamplingParams(
-        grammar=GRAMMARS[name],
+        grammar=MARKED if name == "marked" else GRAMMARS[name],
         max_tokens=60,
         seed=i,
         temperature=(0.0, 0.7, 1.5)[i % 3],
@@ -122,6 +136,42 @@ def test_every_answer_matches_its_grammar_from_the_shortest_limit_on(
         assert matches(name, answer.text), answer.text
         assert answer.finish is not None
         assert len(answer.token_ids) <= (request.sampling.max_tokens or 0)
+
+
+@pytest.mark.usual_cases(2)
+@pytest.mark.parametrize("folder", FAMILIES)
+def test_an_answer_with_text_at_its_end_goes_on_as_long_as_it_is_asked_to(
+    load: Load, folder: str
+) -> None:
+    """Ends are likelier than all else, and forbidden; without an ask the text is empty."""
+    loaded = load(folder)
+    asked = {"min_tokens": ({}, {"min_tokens": 29}), "ignore_eos": ({}, {"ignore_eos": True})}
+    requests = [
+        replace(
+            asking(i, "marked", logit_bias=((EOS_ID, 100.0),), **params),
+            request_id=f"{i}-{name}-{j}",
+        )
+        for name, both in asked.items()
+        for j, params in enumerate(both)
+        for i in range(6)
+    ]
+    answers = run_all(make_engine(loaded, num_pages=3000, overlap=True), requests)
+    for request in requests:
+        answer = answers[request.request_id]
+        assert re.fullmatch(r"[^<]*(<\d{3}>[^<]*)?", answer.text), answer.text
+        num_tokens = len(answer.token_ids)
+        if request.sampling.ignore_eos:
+            assert (num_tokens, EOS_ID in answer.token_ids) == (60, False)
+        else:
+            least = request.sampling.min_tokens or 0
+            assert least < num_tokens <= least + 4  # no end is within a character
+
+
+@pytest.mark.parametrize("late", [{"ignore_eos": True}, {"min_tokens": 9}])
+def test_allowed_tokens_must_let_an_answer_go_on(load: Load, late: dict[str, Any]) -> None:
+    engine = make_engine(load("sdar"))
+    with pytest.raises(InvalidRequest, match=r"all tokens|never generated"):
+        engine.check(asking(0, "marked", allowed_token_ids=(EOS_ID,), **late))
 
 
 @pytest.mark.usual_cases(1)
@@ -267,6 +317,7 @@ def test_a_limit_below_the_shortest_answer_is_refused_with_its_length(load: Load
     ("info", "params", "reason"),
     [
         ({}, {"ignore_eos": True}, "ignore_eos"),
+        ({}, {"min_tokens": 3}, "min_tokens"),
         ({"end_think_token_id": 7}, {"max_thinking_tokens": 5}, "budget"),
     ],
 )

@@ -12,6 +12,7 @@ from unmask.api.prompts import check_messages, encode_chat, template_options
 from unmask.api.reasoning import CLOSE, Thoughts, is_inside, thoughts_after, with_thoughts
 from unmask.api.requests import ChatBody
 from unmask.api.response_models import ChatCompletion
+from unmask.api.sampling_fields import sampling_values
 from unmask.api.structured import Structured, structure_of
 from unmask.api.tools.calls import CallSplitter
 from unmask.api.tools.grammar import ToolUse, offers_tools, tool_use_of
@@ -104,9 +105,10 @@ class ChatDialect:
         if use is not None:
             schemas, asked = use.schemas(), () if structured is None else (structured,)
             text = None if structured is None else structured.grammar
-            structured = Structured(
-                use.grammar(tag, schemas, text), "tools", parts=(*asked, *schemas)
-            )
+            given = sampling_values(body)
+            goes_on = bool(given.get("ignore_eos") or given.get("min_tokens"))
+            grammar = use.grammar(tag, schemas, text, goes_on=goes_on)
+            structured = Structured(grammar, "tools", parts=(*asked, *schemas))
             without = (use.form.opening,)
         if structured is None:
             return None

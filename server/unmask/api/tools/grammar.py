@@ -61,10 +61,13 @@ class ToolUse:
             for i, function in self.functions
         )
 
-    def grammar(self, tag: Tag, schemas: Sequence[Structured], text: Grammar | None) -> Grammar:
+    def grammar(
+        self, tag: Tag, schemas: Sequence[Structured], text: Grammar | None, *, goes_on: bool
+    ) -> Grammar:
         """Grammar of an answer, with its tags by `tag`; `text` is the format of one without calls.
 
-        Without a format it is free text, which may come before calls too.
+        Without a format it is free text, which may come before calls too, and behind them if it
+        `goes_on`: without a bracket, by which `CallSplitter` finds calls.
         """
         calls = self._calls(tag, schemas)
         if self.is_required:
@@ -72,7 +75,10 @@ class ToolUse:
         if text is not None:
             return Choice((text, calls))
         # Text of a tag would be read as the tag.
-        return Chain((Text((self.form.opening, OPEN)), Repeated(calls, 0, 1)))
+        tags = self.form.opening, OPEN
+        if goes_on:
+            calls = Chain((calls, Text((*tags, "{"))))
+        return Chain((Text(tags), Repeated(calls, 0, 1)))
 
     def _calls(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
         opening, closing = tag(self.form.opening), tag(self.form.closing)

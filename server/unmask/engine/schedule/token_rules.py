@@ -3,6 +3,7 @@
 from unmask.decoding.checks import WAY_OUT, check_edits
 from unmask.decoding.levenshtein import NUM_CANDIDATES, STEPS, EditRules
 from unmask.errors import InvalidRequest
+from unmask.grammar import goes_on
 from unmask.types import ModelInfo, PolicyName, Request, SamplingParams, Template
 from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_constraint
 
@@ -122,17 +123,18 @@ def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules |
         _check_bad_words(params, model, rules)
     if params.grammar is None:
         return
-    reason = None
+    reason, field = None, "grammar"
+    late_end = next((name for name in ("ignore_eos", "min_tokens") if params.asks_for(name)), None)
     if rules is not None:
         reason = f"structured output is not for answers whose tokens are moved; {WAY_OUT}"
-    elif params.ignore_eos:
-        reason = "structured output ends by itself, so ignore_eos has no meaning"
-    elif params.min_tokens:
-        reason = "structured output ends by itself, so min_tokens has no meaning"
+    elif late_end is not None and not goes_on(params.grammar):
+        reason, field = f"structured output ends by itself, so {late_end} has no meaning", late_end
+    elif late_end is not None and model.canvas is not None:
+        reason, field = f"{late_end} with tools is for models that fill mask tokens", late_end
     elif params.max_thinking_tokens is not None:
         reason = "structured output has no budget for thoughts"
     if reason is not None:
-        raise InvalidRequest(reason, field="grammar")
+        raise InvalidRequest(reason, field=field)
 
 
 def _check_bad_words(params: SamplingParams, model: ModelInfo, rules: EditRules | None) -> None:
@@ -158,21 +160,24 @@ def constraint_of(
     A request that does not edit cannot generate commands, but where `never` says what it cannot.
     Where one edits, probabilities are those without the mask token, as in LLaDA2.2's loop. An
     answer with a grammar, or a hole, may end where it says, or nothing could fill the positions
-    behind it.
+    behind it; with `ignore_eos` it goes on as text.
     """
     params = request.sampling
     allowed, commands = params.allowed_token_ids, model.command_ids if never is None else never
+    ends = set[int]()
+    if params.grammar is not None and params.ignore_eos:
+        ends = set(model.eos_token_ids) - set(params.stop_token_ids)
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
     model.check_ids(allowed or (), "allowed_token_ids")
-    if allowed is not None and set(allowed) <= {model.mask_token_id, *commands}:
-        kinds = "the mask token and commands" if commands else "the mask token"
+    if allowed is not None and set(allowed) <= {model.mask_token_id, *commands, *ends}:
+        named = ["the mask token", *(["commands"] if commands else []), *(["ends"] if ends else [])]
         raise InvalidRequest(
-            f"allowed_token_ids has {kinds} only, which {'are' if commands else 'is'} never "
-            "generated",
+            f"allowed_token_ids has {' and '.join(named)} only, which "
+            f"{'are' if len(named) > 1 else 'is'} never generated",
             field="allowed_token_ids",
         )
     if allowed is not None and (params.grammar is not None or request.template is not None):
         allowed = (*allowed, *model.eos_token_ids)
     forbidden = commands if rules is None else (rules.mask_token_id,)
-    biases = dict(params.logit_bias) | dict.fromkeys(forbidden, NEVER)
+    biases = dict(params.logit_bias) | dict.fromkeys((*forbidden, *ends), NEVER)
     return pack_constraint(biases, allowed, model.vocab_size)
