@@ -188,8 +188,8 @@ class RandomWeights(Weights):
         self.norm_width = 0  # of all norms of a row
         self._in_linear = False
 
-    def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        tensor = torch.empty(shape, dtype=self.dtype, device=self.device)
+    def take(self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+        tensor = torch.empty(shape, dtype=dtype or self.dtype, device=self.device)
         if ".experts." in name:
             self.num_expert += tensor.numel()
         elif name.endswith(EMBEDDINGS):

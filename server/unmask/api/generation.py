@@ -64,10 +64,10 @@ class GenerationEndpoint(Generic[BodyT]):
             body = await read_body(request, dialect.body, backend)
             visit.deadline.limit(body.timeout)
             job = await prepare(dialect, body, backend, visit)
+        writer = dialect.writer(job, body, backend.client.tokenizer, self._texts)
         with renamed(job.field_names):
             streams = await submit_all(backend.client, job.submitted)
         visit.submitted(job.num_prompt_tokens)
-        writer = dialect.writer(job, body, backend.client.tokenizer, self._texts)
         if body.stream:
             return EventStreamResponse(writer, streams, self._ping_s, self._max_unread_bytes, visit)
         gathering = Gathering(streams, len(job.requests) if job.generates else 0)
