@@ -55,6 +55,12 @@ def test_seeds_below_zero_are_seeds_but_for_one_that_is_random():
     assert SamplingParams(seed=-(2**63)).seed == 0
 
 
+@pytest.mark.parametrize("field", ["temperature", "alg_temp"])
+def test_a_temperature_of_nearly_nothing_is_none(field):
+    assert getattr(SamplingParams(**{field: 1e-30}), field) == 0.0
+    assert getattr(SamplingParams(**{field: 1e-6}), field) == 1e-6
+
+
 def test_top_k_of_minus_one_takes_all():
     assert SamplingParams(top_k=-1).top_k == 0
 

@@ -27,6 +27,7 @@ AUTO: Literal["auto"] = "auto"
 
 MAX_BLOCK_LENGTH = 1024
 MAX_STEPS = 8192
+LEAST_TEMPERATURE = 1e-6  # one below is 0: logits divided by it would have no finite numbers
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_LOGIT_BIAS = 100
@@ -84,9 +85,8 @@ class SamplingParams:
     )
     repetition_penalty: float | None = parameter(
         "Divides positive logits of tokens of prompt and answer, multiplies negative ones.",
-        low=0,
+        low=0.001,
         high=100,
-        open_low=True,
         neutral=1.0,
     )
     min_tokens: int | None = parameter("Fewest tokens before the answer may end.", low=0, neutral=0)
@@ -241,6 +241,9 @@ class SamplingParams:
             row.check(value)
         if self.seed is not None and self.seed < 0:
             object.__setattr__(self, "seed", self.seed % SEEDS_BELOW_ZERO)
+        for name in ("temperature", "alg_temp"):
+            if 0 < (getattr(self, name) or 0) < LEAST_TEMPERATURE:
+                object.__setattr__(self, name, 0.0)
         if len(self.stop) > MAX_STOP_STRINGS:
             raise InvalidRequest(
                 f"stop takes at most {MAX_STOP_STRINGS} strings, got {len(self.stop)}", field="stop"
