@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,32 @@ def test_a_key_opens_what_its_scope_names(call, keys, scope, opened):
         assert call("GET", path, config).status_code == 401
     assert call("GET", "/health/ready", config).status_code == 200
     assert call("GET", "/", config).status_code == 200
+
+
+def test_metrics_are_closed_by_a_new_key_though_nobody_shows_one(keys):
+    store = KeyStore(keys(one=["inference"]), refresh_s=0.0)
+    assert not store.asks_for_metrics_key
+    keys(one=["inference"], watch=["metrics"])
+    assert store.asks_for_metrics_key
+
+
+def test_one_secret_may_be_for_requests_and_for_metrics(call):
+    config = ServerConfig(api_key="same", metrics_key="same")
+    for path in ("/v1/models", "/metrics"):
+        assert call("GET", path, config, headers=bearer("same")).status_code == 200
+        assert call("GET", path, config).status_code == 401
+
+
+def test_a_key_of_the_settings_is_not_in_the_file_too(keys, caplog):
+    """Its scopes there would not count."""
+    config = replace(keys(one=["admin"]), api_key="one")
+    with pytest.raises(InvalidConfig, match=r"api_key_file .*: one is server\.api_key too"):
+        KeyStore(config)
+    store = KeyStore(replace(keys(two=["admin"]), api_key="one"), refresh_s=0.0)
+    keys(one=["admin"])
+    assert store.asks_for_metrics_key is False
+    assert [key.name for key in store.keys] == ["api_key", "two"]
+    assert "the keys stay as they were" in caplog.text
 
 
 def test_metrics_are_open_while_no_key_is_for_them(call, keys):

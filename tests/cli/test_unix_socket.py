@@ -1,6 +1,7 @@
 """A Unix socket instead of a port: who may have it, and a server that listens on it."""
 
 import socket
+import time
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,22 @@ def test_a_socket_is_removed_at_the_end_and_one_of_nobody_is_replaced(tmp_path: 
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
     assert not path.exists()
+
+
+def test_a_socket_of_the_next_server_stays(tmp_path: Path) -> None:
+    """One that drains does not listen any more, so that another may begin at its path."""
+    path = str(tmp_path / "s")
+    with unix_listener(path) as first:
+        first.listen()
+        first.close()
+        time.sleep(0.05)  # the system's files have times of its clock's ticks
+        second = unix_listener(path)
+        listener = second.__enter__()
+        listener.listen()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+    second.__exit__(None, None, None)
+    assert not Path(path).exists()
 
 
 def test_a_path_that_is_in_use_is_refused_and_stays(tmp_path: Path) -> None:

@@ -38,11 +38,12 @@ class KeyStore:
         self._stamp: Stamp | None = None
         if self._path is not None:
             self._stamp = _stamp(self._path)
-            self.keys += _read(self._path)
+            self.keys = self._with_file(self._path)
 
     @property
     def asks_for_metrics_key(self) -> bool:
         """True if some key is for metrics, which are open otherwise."""
+        self._refresh()
         return any("metrics" in key.scopes for key in self.keys)
 
     def find(self, scope: Scope) -> Key | None:
@@ -58,6 +59,16 @@ class KeyStore:
         matches = [key for key in self.keys if hmac.compare_digest(digest, key.digest)]
         return matches[0] if matches else None
 
+    def _with_file(self, path: Path) -> tuple[Key, ...]:
+        """Keys of the settings and of the file; raises `InvalidConfig`."""
+        found, own = _read(path), {key.digest: key.name for key in self._of_settings}
+        for key in found:
+            if key.digest in own:
+                raise InvalidConfig(
+                    f"server.api_key_file {path}: {key.name} is server.{own[key.digest]} too"
+                )
+        return self._of_settings + found
+
     def _refresh(self) -> None:
         now_s = time.monotonic()
         if self._path is None or now_s - self._checked_s < self._refresh_s:
@@ -68,7 +79,7 @@ class KeyStore:
             return
         self._stamp = stamp
         try:
-            self.keys = self._of_settings + _read(self._path)
+            self.keys = self._with_file(self._path)
         except InvalidConfig as error:
             logger.error("the keys stay as they were: %s", error)
         else:
@@ -76,15 +87,18 @@ class KeyStore:
 
 
 def _keys_of_settings(config: ServerConfig) -> tuple[Key, ...]:
-    keys = list[Key]()
+    keys = dict[bytes, Key]()
     for name, secret in (("api_key", config.api_key), ("metrics_key", config.metrics_key)):
         if secret is None:
             continue
         if not secret.strip():
             raise InvalidConfig(f"server.{name} must not be empty; leave it unset to ask for none")
         right: KeyScope = "inference" if name == "api_key" else "metrics"
-        keys.append(Key(name, hashlib.sha256(secret.encode()).digest(), frozenset({right})))
-    return tuple(keys)
+        digest = hashlib.sha256(secret.encode()).digest()
+        known = keys.get(digest)  # one secret may be both
+        scopes = frozenset({right}) | (known.scopes if known else frozenset())
+        keys[digest] = Key(known.name if known else name, digest, scopes)
+    return tuple(keys.values())
 
 
 def _read(path: Path) -> tuple[Key, ...]:

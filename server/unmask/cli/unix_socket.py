@@ -27,11 +27,19 @@ def unix_listener(path: str) -> Iterator[socket.socket]:
         listener.close()
         raise InvalidConfig(f"cannot listen on {path}: {error.strerror or error}") from error
     try:
+        own = _identity(path)
         yield listener
     finally:
         listener.close()
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            if own == _identity(path):  # no server has taken its place meanwhile
+                os.unlink(path)
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    """The file at a path, of which a later one may have the number."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _is_stale(path: str) -> bool:

@@ -12,7 +12,9 @@ from unmask.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-OTHER_FILES = 256  # descriptors for everything but connections
+# Descriptors for everything but connections: those beyond the limit and of the health port, whose
+# limit is as low, copies of the listener, and engines.
+OTHER_FILES = 384
 
 
 class HttpConfig(uvicorn.Config):

@@ -29,7 +29,7 @@ CHUNK_OVERHEAD = 9  # bytes that frame each byte of a body in the smallest chunk
 LINGER_S = 2.0  # for a client to read an error, and to stop sending
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
 MOST_AHEAD = 16  # requests that are read while one before them is answered
-SURPLUS = 256  # connections beyond the limit that are told so; more are dropped
+SURPLUS = 64  # connections beyond the limit that are told so; more are dropped
 
 
 class Phase(Enum):

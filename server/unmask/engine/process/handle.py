@@ -1,5 +1,6 @@
 """A process that runs an engine, and the socket to it."""
 
+import logging
 import os
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from unmask.engine.process.messages import Command, Report, Start
+
+logger = logging.getLogger(__name__)
 
 CHILD = "unmask.engine.process.child"
 EXIT_S = 5.0  # for a process that was killed to be gone
@@ -67,18 +70,28 @@ class EngineProcess:
             report: Report = self._connection.recv()
         except (EOFError, OSError):
             self.kill()
-            code = self._process.returncode
-            reason = f"signal {-code}" if code < 0 else f"exit status {code}"
-            raise EngineLost(f"its process ended ({reason})") from None
+            raise EngineLost(f"its process ended ({self._reason()})") from None
         return report
 
     def kill(self) -> None:
-        """End the process, whatever it does, and forget what was not sent."""
+        """End the process, whatever it does, and forget what was not sent.
+
+        One that the system does not end soon, such as in a driver that hangs, is left to it.
+        """
         self._process.kill()
-        self._process.wait(EXIT_S)
+        try:
+            self._process.wait(EXIT_S)
+        except subprocess.TimeoutExpired:
+            logger.error("process %d has not ended %g s after it was killed", self.pid, EXIT_S)
         self._outbox.put(None)
         self._sender.join(EXIT_S)
         self._connection.close()
+
+    def _reason(self) -> str:
+        code = self._process.returncode
+        if code is None:
+            return "not yet for the system"
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
 
     def _send_all(self) -> None:
         while (message := self._outbox.get()) is not None:

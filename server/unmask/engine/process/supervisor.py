@@ -136,8 +136,10 @@ class Supervisor:
             reason = self._follow_all()
         except BaseException as error:
             logger.critical("the thread of engine %d ended", self._engine, exc_info=error)
-        self.process.kill()
-        self._owner.ended(self._engine, reason)
+        try:
+            self.process.kill()
+        finally:
+            self._owner.ended(self._engine, reason)
 
     def _follow_all(self) -> str:
         """Run processes until it is time to stop; returns the reason."""
