@@ -45,7 +45,7 @@ def test_an_echoed_prompt_has_log_probabilities_but_for_its_first_token(call, en
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize("prompt", ["日本🎉 2", TOKENIZER.encode("é<|end|>a"), "<|end|>é"])
+@pytest.mark.parametrize("prompt", ["日本🎉 2", TOKENIZER.encode("é<|end|>a"), "<|end|>é", "a��b"])
 def test_offsets_are_those_of_the_text_though_its_characters_have_several_tokens(
     call, prompt, streams
 ):

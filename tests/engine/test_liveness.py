@@ -1,6 +1,5 @@
 """Every request comes to its end beside any others, however long its passes are."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from random import Random
@@ -18,7 +17,7 @@ SIZES = EngineLimits(
     2048, 2000, PAGE, max_num_seqs=16, saturation_rows=32, rows_per_client=32, overlaps=False
 )
 WIDE = replace(MODEL, max_model_len=600)
-Draw = Callable[[int], Request]
+NARROW = replace(SIZES, max_batch_tokens=64, saturation_rows=8, rows_per_client=8)
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,14 @@ class Kind:
     block: int
     client: str
     cache: str | None = None
+    steps: int = 4
 
     def request(self, name: str, first: int = 0) -> Request:
         """A request of this kind, whose prompt begins with a token of its own."""
         params = SamplingParams(
             max_tokens=self.max_tokens,
             block_length=self.block,
-            steps=4,
+            steps=self.steps,
             policy="low_confidence",
             ignore_eos=True,
             cache=self.cache,  # type: ignore[arg-type]
@@ -71,6 +71,18 @@ CASES: dict[str, tuple[AttentionPattern, EngineLimits, Kind, tuple[Kind, ...]]] 
     "a block of nearly a step before a full queue of two clients": (
         *("block_causal", replace(SIZES, max_batch_tokens=48)),
         *(Kind(3, 64, 32, "a"), (Kind(40, 4, 4, "a"), Kind(24, 4, 4, "b")) * 4),
+    ),
+    "a canvas beside canvases of its client that end at once": (
+        *("full", NARROW),
+        *(Kind(40, 16, 8, "a"), (Kind(40, 1, 1, "a"),) * 3),
+    ),
+    "a canvas beside another client's canvases that end at once": (
+        *("full", NARROW),
+        *(Kind(40, 16, 8, "b"), (Kind(40, 1, 1, "a"),) * 3),
+    ),
+    "a block as long as a step beside blocks that are filled at once": (
+        *("block_causal", replace(SIZES, max_batch_tokens=8, max_num_seqs=2)),
+        *(Kind(1, 16, 8, "b"), (Kind(3, 4, 8, "a", steps=1),) * 2),
     ),
     "a canvas of more than half of a step while another client has every seat": (
         *("full", replace(SIZES, max_batch_tokens=128, max_num_seqs=4)),
@@ -109,6 +121,40 @@ def test_no_request_waits_for_ever(seed: int) -> None:
     kind = draw(random.choice("ab"), [8, 16, 32, 64, 128], [3, 60, 300])
     others = [draw(random.choice("abc"), [4, 8, 16, 32], [1, 10, 40, 100]) for _ in range(6)]
     steps_until_done(attention, limits, kind, tuple(others), random.randint(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("pages", "budget", "big", "other"),
+    [
+        (256, 64, Kind(300, 400, 8, "b"), Kind(16, 700, 8, "a")),
+        (96, 16, Kind(266, 99, 8, "b"), Kind(72, 102, 8, "a")),
+    ],
+)
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_request_that_holds_most_pages_is_read_anew_but_so_often(
+    pages: int, budget: int, big: Kind, other: Kind, ahead: int
+) -> None:
+    """Two other clients have one request each at any time, and all three do not fit."""
+    limits = replace(SIZES, max_batch_tokens=budget, num_pages=pages)
+    model = replace(MODEL, max_model_len=1024)
+    simulation, names = Simulation(model, limits, ahead, np.random.default_rng(0)), count()
+
+    def fill() -> None:
+        open_ = {session.sequence.request.client for session in simulation.sessions.values()}
+        for client in {"a", "c"} - open_:
+            number = next(names)
+            simulation.add(replace(other, client=client).request(f"other {number}", number))
+
+    for _ in range(3):
+        fill()
+        simulation.step()
+    simulation.add(big.request("big", 7))
+    for _ in range(8000):
+        fill()
+        simulation.step()
+        if "big" not in simulation.sessions:
+            return
+    raise AssertionError("it never ends")
 
 
 def steps_until_done(

@@ -45,8 +45,9 @@ class TextOffsets:
     def of(self, token_id: int) -> int:
         """The place of the next token."""
         place, length = self._next, len(self._stream.push((token_id,)))
-        if not length and self._echo.startswith(own := self._texts.text(token_id), place):
-            length = len(own)
+        own = "" if length else self._texts.text(token_id)
+        if REPLACEMENT not in own and self._echo.startswith(own, place):
+            length += len(own)
         self._next += length
         return place
 

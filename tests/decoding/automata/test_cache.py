@@ -8,7 +8,8 @@ from contextlib import nullcontext
 import pytest
 
 from tests.support.automata import BYTES, SMALL, TOKENS
-from unmask.decoding.automata.cache import AutomatonCache
+from unmask.decoding.automata import cache as cache_module
+from unmask.decoding.automata.cache import BYTES_OF_ID, MAX_REFUSED_BYTES, AutomatonCache
 from unmask.decoding.automata.errors import (
     GrammarTooLarge,
     GrammarTooSlow,
@@ -143,6 +144,7 @@ REFUSED = [
     (choice_of(("x", "y")), NoAnswer, "tokens of this model"),
 ]
 NO_TIME = 1e-9
+MANY_IDS = MAX_REFUSED_BYTES // BYTES_OF_ID
 
 
 @pytest.mark.parametrize(("grammar", "error", "reason"), REFUSED)
@@ -161,6 +163,25 @@ def test_a_grammar_that_was_refused_is_not_compiled_again(
     assert len({id(one) for one in found}) == 3
     assert len({(str(one), one.message) for one in found}) == 1
     assert found[1].__context__ is None
+
+
+@pytest.mark.parametrize(("num_ids", "num_compiled"), [(2, 1), (MANY_IDS, 2)])
+def test_a_refusal_of_many_allowed_ids_is_not_kept(
+    num_ids: int, num_compiled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their set would be most of what is held."""
+    compiled = []
+
+    def refuse(*_: object) -> None:
+        compiled.append(True)
+        raise InvalidGrammar("no")
+
+    monkeypatch.setattr(cache_module, "_compile", refuse)
+    cache, ids = AutomatonCache(), frozenset(range(num_ids))
+    for _ in range(2):
+        with pytest.raises(InvalidGrammar):
+            cache.automaton(SMALL, Regex("a"), ids)
+    assert len(compiled) == num_compiled
 
 
 def test_so_many_refusals_are_kept() -> None:

@@ -27,7 +27,7 @@ from unmask.grammar import Grammar
 
 CACHE_BYTES = 256 << 20
 BYTES_OF_ID = 64  # in a set
-MAX_REFUSED, MAX_REFUSED_BYTES = 64, 256 << 10  # refused grammars, and the text of one
+MAX_REFUSED, MAX_REFUSED_BYTES = 64, 256 << 10  # refused grammars, and of one
 
 Value = TypeVar("Value")
 
@@ -60,16 +60,17 @@ class AutomatonCache:
         self._refused.check(key)
         limits = self._limits if seconds is None else replace(self._limits, seconds=seconds)
 
+        def num_bytes_of_key() -> int:  # a schema's descriptions may be longer than its automaton
+            return len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
+
         def make() -> tuple[TokenAutomaton, int]:
             made = _compile(vocabulary, grammar, allowed_ids, Budget(limits))
-            # A schema's descriptions may be longer than its automaton.
-            of_key = len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
-            return made, made.num_bytes + of_key
+            return made, made.num_bytes + num_bytes_of_key()
 
         try:
             return self.get(key, make, limits.seconds)
         except (GrammarTooLarge, InvalidGrammar, NoAnswer) as error:
-            if not isinstance(error, GrammarTooSlow) and len(repr(grammar)) <= MAX_REFUSED_BYTES:
+            if not isinstance(error, GrammarTooSlow) and num_bytes_of_key() <= MAX_REFUSED_BYTES:
                 self._refused.add(key, error)
             raise
 

@@ -114,7 +114,8 @@ class Scheduler:
         if self._lacked_budget:
             light, reserved = turns.longest_waiting(light), self._rows_to_admit()
         self._lacked_budget = False
-        is_due = turns.is_heavy_due
+        late = turns.kept_waiting(running) if heavy and not turns.is_heavy_due else None
+        is_due = turns.is_heavy_due or (late is not None and turns.is_heavy(late))
         heavy = in_turns(heavy) if len(heavy) > 1 else heavy
         if heavy and is_due and not rows.heavy:
             first = next((s for s in heavy if not s.must_wait), heavy[0])
@@ -239,16 +240,20 @@ class Scheduler:
         """Start sequences of clients that have too few, before others run.
 
         Where there is no room for one, others' sequences are preempted. Light ones take at most
-        half of a step, and only one heavy sequence is started, in its turn.
+        half of a step, and only one heavy sequence is started, in its turn, and none takes the rows
+        of one that is kept waiting.
         """
         waiting, turns, most = self._seats.waiting, self._turns, rows.budget
+        late = turns.kept_waiting(self._seats.running)
+        of_late, is_late = (0, False) if late is None else (least_rows(late), turns.is_heavy(late))
+        is_due = not is_late and turns.may_be_heavy(self._seats.running)
         while (first := waiting.first()) is not None and waiting.is_behind(first.request.client):
             is_heavy = turns.is_heavy(first)
-            if is_heavy and (rows.heavy or not turns.may_be_heavy(self._seats.running)):
+            if is_heavy and (rows.heavy or not is_due):
                 break
             self._seats.make_room(first, self._pool.num_pages // 4 if is_heavy else 0)
             kept = 0 if is_heavy else min(most - most // 2, max(most - least_rows(first), 0))
-            taken = self._admit(first, rows.budget - kept, spans)
+            taken = self._admit(first, rows.budget - max(kept, of_late), spans)
             if taken == 0:
                 break
             rows.take(taken, is_heavy=is_heavy)

@@ -78,12 +78,14 @@ def in_shares(sequences: Iterable[Sequence]) -> list[list[Sequence]]:
 def page_victim(running: Many[Sequence]) -> Sequence:
     """The sequence that gives its pages up when there are no more.
 
-    It is the newest of the client that holds most, but never the oldest of all beside others: that
-    one goes on, so all come to their end.
+    It is the newest of the client that holds most, but beside others' never the one that arrived
+    first: that one goes on, so all come to their end.
     """
     held: dict[str, int] = defaultdict(int)
     for sequence in running:
         held[sequence.request.client] += len(sequence.pages)
     if len(held) == 1:
         return running[-1]
-    return max(reversed(running[1:]), key=lambda sequence: held[sequence.request.client])
+    first = min(running, key=lambda sequence: sequence.arrival_s)
+    others = [sequence for sequence in reversed(running) if sequence is not first]
+    return max(others, key=lambda sequence: held[sequence.request.client])

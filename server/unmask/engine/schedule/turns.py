@@ -53,6 +53,20 @@ class Turns:
             # A step of few rows takes as long as one that fills the device.
             self._rows_due -= max(light_rows, self._saturation_rows)
 
+    def kept_waiting(self, running: Many[Sequence]) -> Sequence | None:
+        """The sequence that ran longest ago, if more steps ago than there are sequences.
+
+        New ones that end as fast as they come must not take its rows for ever.
+        """
+        due = [
+            sequence
+            for sequence in running
+            if self.step - sequence.last_step > len(running)
+            and not sequence.must_wait
+            and (not self.is_heavy(sequence) or self.may_be_heavy(running))
+        ]
+        return min(due, key=lambda sequence: sequence.last_step, default=None)
+
     @staticmethod
     def longest_waiting(sequences: Many[Sequence]) -> list[Sequence]:
         """In the order of the steps in which they ran last."""
