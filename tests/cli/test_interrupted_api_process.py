@@ -36,6 +36,26 @@ def test_ctrl_c_while_processes_start_leaves_no_traceback(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_hangup_that_is_ignored_ends_no_processes() -> None:
+    async def run() -> int | None:
+        with shared_listener("127.0.0.1", 0) as listener:
+            processes = one_process(listener.getsockname()[1])
+
+            def hang_up() -> None:
+                os.kill(os.getpid(), signal.SIGHUP)
+                asyncio.get_running_loop().call_later(0.1, processes.stop)
+
+            processes.on_start = hang_up
+            await asyncio.wait_for(processes.run(), 60)
+            return processes.signal
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        assert asyncio.run(run()) == signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_second_signal_ends_processes_that_hang_too() -> None:

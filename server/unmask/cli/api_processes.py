@@ -69,7 +69,10 @@ class ApiProcesses:
     async def run(self) -> None:
         """Run the processes until `stop` or a signal has ended them, or one cannot be started."""
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             self._loop.add_signal_handler(number, self._forward, number)
         others = [asyncio.create_task(self.hub.watch())]
         if self.report is not None:
