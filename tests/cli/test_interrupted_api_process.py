@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+from asyncio.subprocess import Process
 from dataclasses import replace
 
 import psutil
 import pytest
 
+from tests.support.processes import until
 from unmask.cli.api_processes import ApiProcesses, shared_listener
 from unmask.config import ServerConfig
 from unmask.engine.hub.hub import Hub
@@ -54,6 +56,30 @@ def test_a_hangup_that_is_ignored_ends_no_processes() -> None:
         assert asyncio.run(run()) == signal.SIGTERM
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_ends_a_process_that_is_just_being_made() -> None:
+    made = list[Process]()
+
+    async def run() -> None:
+        with shared_listener("127.0.0.1", 0) as listener:
+            processes = one_process(listener.getsockname()[1])
+
+            async def spawn(*_: object, **__: object) -> Process:
+                made.append(await asyncio.create_subprocess_exec("sleep", "600"))
+                os.kill(os.getpid(), signal.SIGTERM)
+                await until(lambda: processes.signal is not None)
+                return made[0]
+
+            processes.spawn = spawn
+            try:
+                await asyncio.wait_for(processes.run(), 20)
+            finally:
+                if made[0].returncode is None:
+                    made[0].kill()
+
+    asyncio.run(run())
+    assert made[0].returncode == -signal.SIGTERM
 
 
 @pytest.mark.exhaustive

@@ -8,8 +8,9 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from unmask.cli.http import Report, bind
 from unmask.config import ServerConfig
@@ -58,6 +59,7 @@ class ApiProcesses:
     report: Report | None = None
     silence_s: float = SILENCE_S
     hurry_s: float = HURRY_S
+    spawn: Callable[..., Coroutine[Any, Any, Process]] = asyncio.create_subprocess_exec
     signal: int | None = None  # first one received
     has_failed: bool = False  # a process could not be started
     _processes: dict[int, Process] = field(default_factory=dict)
@@ -139,7 +141,7 @@ class ApiProcesses:
                 self.on_listening()
 
         with theirs:
-            process = await asyncio.create_subprocess_exec(
+            process = await self.spawn(
                 *(sys.executable, "-m", CHILD, str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 env=child_environment(),
@@ -147,8 +149,11 @@ class ApiProcesses:
                 start_new_session=True,  # a terminal's signals are forwarded
             )
         self._processes[number] = process
+        if self._is_stopping:  # a signal came before there was a process to pass it on to
+            process.terminate()
         start = pickle.dumps(ApiStart(self.server, self.max_queue))
-        ours.sendall(LENGTH.pack(len(start)) + start)
+        with contextlib.suppress(ConnectionError):  # it may have ended by now
+            ours.sendall(LENGTH.pack(len(start)) + start)
         caller = await self.hub.connect(ours, on_listening)
         watching = asyncio.create_task(self._watch(number, process, caller))
         code = await process.wait()
