@@ -52,10 +52,11 @@ async def until(value: Any, expected: Any) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_serve_and_one_may_die(tiny_folder: Path) -> None:
-    args = ("--api-processes", "2", "--threads", "1", "--num-pages", "400")
-    with serving(str(tiny_folder), *args) as server:
+    args = ("--api-processes", "2", "--threads", "1", "--num-pages", "400", "--health-port", "0")
+    with serving(str(tiny_folder), *args, "--log-level", "info") as server:
         asyncio.run(check(server))
         server.process.send_signal(signal.SIGTERM)
+        asyncio.run(check_drain(server))
         assert server.process.wait(60) == 0
         assert not any("Traceback" in line for line in server.log)
 
@@ -87,6 +88,20 @@ async def check(server: Server) -> None:
 
     await until(has_two, True)
     assert any("ended with code -9 and is started again" in line for line in server.log)
+
+
+async def check_drain(server: Server) -> None:
+    """The port of health says that the server stops while that of requests is still open."""
+    said = next(line for line in server.log if "health and metrics: port" in line)
+    probes = f"http://127.0.0.1:{said.split()[-1]}"
+    async with httpx.AsyncClient() as client:
+
+        async def state() -> str:
+            return str((await client.get(f"{probes}/health/ready")).json()["state"])
+
+        await until(state, "stopping")
+        assert await metric(probes, "unmask_ready") == 0
+        assert (await client.get(f"{server.url}/health/ready")).status_code == 503
 
 
 def test_an_engine_on_a_thread_has_one_process(tiny_folder: Path) -> None:

@@ -105,6 +105,20 @@ def test_health_tells_from_the_start_how_many_engines_there_will_be(num_engines:
     assert (health["engines"], health["engines_up"]) == (num_engines, 0)
 
 
+def test_health_says_that_the_server_stops_while_its_engine_is_ready_yet() -> None:
+    engine, metrics, is_ready = StartingEngine(), Metrics(), threading.Event()
+    app = create_app(engine, metrics, ServerConfig())
+    engine.load(Loaded, lambda ready: is_ready.set(), lambda: None)
+    assert is_ready.wait(10)
+    assert ask(app, "GET", "/health/ready").status_code == 200
+    engine.drain()
+    health = ask(app, "GET", "/health/ready")
+    assert (health.status_code, health.json()["state"]) == (503, "stopping")
+    assert ask(app, "GET", "/health/live").status_code == 200
+    assert b"unmask_ready 0.0" in metrics.render()
+    assert engine.engine_status().state == "ready"
+
+
 def test_a_model_that_cannot_be_loaded_stops_the_server_with_its_reason() -> None:
     engine, stopped = StartingEngine(), threading.Event()
     error = ValueError("no such model")

@@ -56,6 +56,7 @@ class ApiProcesses:
     max_queue: int
     on_start: Callable[[], None] = _nothing
     on_listening: Callable[[], None] = _nothing  # of all processes, once
+    on_stop: Callable[[], None] = _nothing  # once, before they drain
     report: Report | None = None
     silence_s: float = SILENCE_S
     hurry_s: float = HURRY_S
@@ -101,6 +102,7 @@ class ApiProcesses:
         assert self._loop is not None, "signals come while it runs"
         if not self._is_stopping:
             self._is_stopping, self.signal = True, number
+            self.on_stop()
             limit_s = self.server.drain_delay_s + self.server.shutdown_timeout_s + EXIT_S
         else:
             limit_s = self.hurry_s

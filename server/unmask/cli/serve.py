@@ -124,7 +124,7 @@ def _serve_in_processes(config: Config) -> None:
     url = _url(server.host, server.port, secure=server.tls_cert_file is not None)
     metrics, engine = Metrics(), StartingEngine(config.server.data_parallel)
     metrics.ready.set_function(lambda: engine.status().state == "ready")
-    hub = Hub(engine.status, metrics)
+    hub = Hub(engine.engine_status, metrics)  # each process tells by itself that it stops
     processes = ApiProcesses(hub, server, config.engine.max_queue)
     if server.status_interval_s:
         line = StatusLine(metrics, engine.status).line
@@ -154,7 +154,7 @@ def _serve_in_processes(config: Config) -> None:
         logger.info("%d processes listen on %s", server.api_processes, url)
         note("the processes")
 
-    processes.on_start, processes.on_listening = begin, listens
+    processes.on_start, processes.on_listening, processes.on_stop = begin, listens, engine.drain
     with contextlib.ExitStack() as serving:
         if health is not None:
             from unmask.api.app import create_health_app

@@ -4,6 +4,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from unmask.client import EngineClient, EventStream
@@ -36,7 +37,7 @@ class StartingEngine:
         self._loads = (EngineLoad(False, 0, 0, 0, 0),) * (num_engines if num_engines > 1 else 0)
         self._engine: Engine | None = None
         self._detail = "the model is being loaded"
-        self._is_loading = self._is_stopping = False
+        self._is_loading = self._is_stopping = self._is_draining = False
         self._stop_lock = threading.Lock()  # of `_is_stopping` and the handover of the engine
 
     @property
@@ -67,10 +68,21 @@ class StartingEngine:
             self._engine.abort(request_id)
 
     def status(self) -> EngineStatus:
+        """Status of the server: the engine's, or "stopping" once it drains."""
+        status = self.engine_status()
+        if self._is_draining and status.state != "failed":
+            return replace(status, state="stopping")
+        return status
+
+    def engine_status(self) -> EngineStatus:
         """Status of the engine, or "starting" with the progress of loading."""
         if self._engine is not None:
             return self._engine.status()
         return EngineStatus("starting", 0, 0, 0, 0, self._detail, self._loads)
+
+    def drain(self) -> None:
+        """Tell in `status` that the server stops; the engine takes what other processes send."""
+        self._is_draining = True
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
         """Drain and stop the engine; one that is still loading is stopped once it is ready."""
