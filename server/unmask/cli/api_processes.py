@@ -23,7 +23,9 @@ from unmask.errors import InvalidConfig
 logger = logging.getLogger(__name__)
 
 CHILD = "unmask.cli.api_process"
-MAX_STARTS = 3  # of a process that fail one after another before the server is given up
+MAX_STARTS = 3  # of each process that fail one after another before the server is given up
+PAUSE_S = 1.0  # after a start that fails; twice as long after each further one
+MAX_DOUBLINGS = 5
 SILENCE_S = 60.0  # after which a process that sends no sign of life is killed
 START_S = 600.0  # that a process may take to listen
 POLL_S = 1.0
@@ -60,17 +62,19 @@ class ApiProcesses:
     report: Report | None = None
     silence_s: float = SILENCE_S
     hurry_s: float = HURRY_S
+    pause_s: float = PAUSE_S
     spawn: Callable[..., Coroutine[Any, Any, Process]] = asyncio.create_subprocess_exec
     signal: int | None = None  # first one received
-    has_failed: bool = False  # a process could not be started
+    has_failed: bool = False  # no process could be started
     _processes: dict[int, Process] = field(default_factory=dict)
     _listening: set[int] = field(default_factory=set)
     _have_listened: bool = False
-    _is_stopping: bool = False
+    _num_failed: dict[int, int] = field(default_factory=dict)  # starts, since it last listened
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
-        """Run the processes until `stop` or a signal has ended them, or one cannot be started."""
+        """Run the processes until `stop` or a signal has ended them, or none can be started."""
         self._loop = asyncio.get_running_loop()
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it
@@ -100,8 +104,9 @@ class ApiProcesses:
     def _forward(self, number: int) -> None:
         """Have all processes drain; at a second signal at once, or they are killed."""
         assert self._loop is not None, "signals come while it runs"
-        if not self._is_stopping:
-            self._is_stopping, self.signal = True, number
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self.signal = number
             self.on_stop()
             limit_s = self.server.drain_delay_s + self.server.shutdown_timeout_s + EXIT_S
         else:
@@ -118,31 +123,46 @@ class ApiProcesses:
 
     async def _keep(self, number: int) -> None:
         """Start a process, and again whenever it ends, until it is time to stop."""
-        num_failed = 0
-        while not self._is_stopping:
-            connected = await self._run(number)
-            if self._is_stopping:
-                return
-            num_failed = 0 if connected else num_failed + 1
-            if num_failed == MAX_STARTS:
-                logger.critical("API process %d cannot be started; the server stops", number)
-                self.has_failed = True
-                self._forward(signal.SIGTERM)
+        while not self._stopping.is_set():
+            has_listened = False
+            try:
+                has_listened = await self._run(number)
+            except OSError as error:  # no more processes or files
+                logger.error("API process %d could not be started: %s", number, error)
+            if not has_listened:
+                num_failed = self._num_failed[number] = self._num_failed.get(number, 0) + 1
+                self._check_starts()
+                pause_s = self.pause_s * 2 ** min(num_failed - 1, MAX_DOUBLINGS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    def _check_starts(self) -> None:
+        """Stop the server if no process can be started; while one listens, others are tried on."""
+        num_failed = [self._num_failed.get(i, 0) for i in range(self.server.api_processes)]
+        if min(num_failed) >= MAX_STARTS and not self._stopping.is_set():
+            logger.critical("API processes cannot be started; the server stops")
+            self.has_failed = True
+            self._forward(signal.SIGTERM)
 
     async def _run(self, number: int) -> bool:
-        """Run one process to its end; returns whether it has ever listened."""
+        """Run one process to its end; returns whether it has ever listened.
+
+        Raises `OSError` if the system has no room for it.
+        """
         ours, theirs = socket.socketpair()
-        listened = False
+        has_listened = False
 
         def on_listening() -> None:
-            nonlocal listened
-            listened = True
+            nonlocal has_listened
+            has_listened = True
+            self._num_failed[number] = 0
             self._listening.add(number)
             if len(self._listening) == self.server.api_processes and not self._have_listened:
                 self._have_listened = True
                 self.on_listening()
 
-        with theirs:
+        with theirs, contextlib.ExitStack() as unless_made:
+            unless_made.callback(ours.close)
             process = await self.spawn(
                 *(sys.executable, "-m", CHILD, str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
@@ -150,8 +170,9 @@ class ApiProcesses:
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's signals are forwarded
             )
+            unless_made.pop_all()
         self._processes[number] = process
-        if self._is_stopping:  # a signal came before there was a process to pass it on to
+        if self._stopping.is_set():  # a signal came before there was a process to pass it on to
             process.terminate()
         start = pickle.dumps(ApiStart(self.server, self.max_queue))
         with contextlib.suppress(ConnectionError):  # it may have ended by now
@@ -162,10 +183,10 @@ class ApiProcesses:
         watching.cancel()
         del self._processes[number]
         self._listening.discard(number)
-        if not self._is_stopping:
+        if not self._stopping.is_set():
             self.hub.metrics.api_process_restarts.inc()
             logger.error("API process %d ended with code %d and is started again", number, code)
-        return listened
+        return has_listened
 
     async def _watch(self, number: int, process: Process, caller: Caller) -> None:
         """Kill a process that hangs; it is started again.

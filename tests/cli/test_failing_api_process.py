@@ -1,0 +1,94 @@
+"""HTTP processes that cannot be started, beside one that serves and alone."""
+
+import asyncio
+import errno
+import pickle
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.processes import until
+from unmask.cli.api_processes import MAX_STARTS, ApiProcesses
+from unmask.config import ServerConfig
+from unmask.engine.hub.channel import LENGTH
+from unmask.engine.hub.hub import Hub
+from unmask.engine.hub.messages import Listening
+from unmask.metrics import Metrics, value_of
+from unmask.types import EngineStatus
+
+PROCESS = """
+import socket, sys
+hub = socket.socket(fileno=int(sys.argv[1]))
+hub.sendall(bytes.fromhex(sys.argv[2]))
+while hub.recv(4096):
+    pass
+"""
+SAYS = pickle.dumps([Listening()])
+Spawn = Callable[..., Coroutine[Any, Any, Process]]
+
+
+def two_processes(spawn: Spawn) -> ApiProcesses:
+    hub = Hub(lambda: EngineStatus("ready", 0, 0, 0, 0), Metrics())
+    server = replace(ServerConfig(), api_processes=2)
+    return ApiProcesses(hub, server, max_queue=4, pause_s=0.01, spawn=spawn)
+
+
+async def listening(*command: str, **settings: Any) -> Process:
+    """A process that says at once that it listens, and ends at a signal."""
+    says = (LENGTH.pack(len(SAYS)) + SAYS).hex()
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-S", "-c", PROCESS, command[-1], says), **settings
+    )
+
+
+async def no_room(*_: str, **__: object) -> Process:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+async def ending(*_: str, **settings: Any) -> Process:
+    return await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", "exit(1)", **settings)
+
+
+@pytest.mark.parametrize("fails", [no_room, ending])
+def test_a_process_is_tried_on_while_another_serves(fails: Spawn) -> None:
+    made = list[Process]()
+    num_failed = 0
+
+    async def spawn(*command: str, **settings: Any) -> Process:
+        nonlocal num_failed
+        if len(made) == 2 and num_failed <= MAX_STARTS:
+            num_failed += 1
+            return await fails(*command, **settings)
+        made.append(await listening(*command, **settings))
+        return made[-1]
+
+    async def run() -> ApiProcesses:
+        processes = two_processes(spawn)
+        processes.on_listening = lambda: made[0].kill()
+        running = asyncio.create_task(processes.run())
+        await until(lambda: len(made) == 3 or running.done())
+        await until(lambda: processes.hub.num_processes == 2 or running.done())
+        assert not running.done()
+        processes.stop()
+        await asyncio.wait_for(running, 20)
+        return processes
+
+    processes = asyncio.run(run())
+    assert not processes.has_failed
+    assert num_failed == MAX_STARTS + 1
+    num_ended = 1 if fails is no_room else 1 + num_failed
+    assert value_of(processes.hub.metrics.api_process_restarts) == num_ended
+
+
+@pytest.mark.parametrize("fails", [no_room, ending])
+def test_a_server_is_given_up_once_no_process_can_be_started(
+    fails: Spawn, caplog: pytest.LogCaptureFixture
+) -> None:
+    processes = two_processes(fails)
+    asyncio.run(asyncio.wait_for(processes.run(), 20))
+    assert processes.has_failed
+    assert "API processes cannot be started" in caplog.text
