@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.attention import SMALL, TOLERANCES, Case, build, check, exact
+from unmask_kernels.attention import tiles
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.attention.static_tiles import (
     TileSize,
@@ -117,6 +118,21 @@ def test_8_bit_keys_lose_no_more_than_the_rounding_of_a_result(
     assert (out - expected).norm() / expected.norm() < 3e-3  # bfloat16's own is about 2e-3
 
 
+@pytest.mark.usefixtures("triton_kernels", "poisoned")
+@pytest.mark.parametrize(("most", "runs"), [(2**30, 1), (40_000, 2), (1, 3)])
+def test_tiles_whose_chunks_have_no_room_run_after_the_others(
+    most: int, runs: int, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
+    case.config = replace(GRAINS, programs=24)
+    expected = run(case, case.plan())
+    monkeypatch.setattr(tiles, "MAX_CHUNK_BYTES", most)
+    plan = case.plan()
+    assert len(list(plan.parts())) >= runs
+    assert (len(list(plan.parts())) > 1) == (runs > 1)
+    assert torch.equal(run(case, plan), expected)
+
+
 def on_host(arrays: list[np.ndarray]) -> list[torch.Tensor]:
     return [torch.from_numpy(array) for array in arrays]
 
@@ -208,6 +224,25 @@ def test_a_plan_fits_where_its_padding_has_items_too() -> None:
         large = replace(size, rows=size.rows + 16, items=size.items + spare)
         memory = [torch.zeros(n, dtype=torch.int32) for n in static_sizes(large)]
         assert fits(plan, make_static_plan(LARGE, large, memory, group_size=4)) == does_fit
+
+
+@pytest.mark.parametrize("length", [1_000, 32_768, 131_072])
+def test_results_of_chunks_are_bounded_however_long_a_prompt_is(length: int) -> None:
+    """A prompt's 2,048 last positions, of which each tile sees all chunks before it."""
+    config = TileConfig(rows=64, keys=32, chunk=512, grain=512, programs=108)
+    plan = plan_of([length], config, queries=min(length, 2048))
+    parts = list(plan.parts())
+    part_bytes = 4 * 8 * config.rows * 128
+    a_tile = -(-length // config.chunk) * part_bytes
+    assert all(part.num_slots * part_bytes <= tiles.MAX_CHUNK_BYTES + a_tile for part in parts)
+    items = np.concatenate([part.items.numpy().reshape(-1, ITEM_FIELDS) for part in parts])
+    queries = min(length, 2048)
+    assert (items[:, 4] - items[:, 3]) @ items[:, 1] == queries * length
+    size = TileSize.from_plan(parts[0])
+    size = replace(size, items=2 * size.items + 99)
+    memory = [torch.zeros(n, dtype=torch.int32) for n in static_sizes(size)]
+    static = make_static_plan(config, size, memory, group_size=4)
+    assert fits(plan, static) == (len(parts) == 1)
 
 
 @given(

@@ -311,10 +311,7 @@ def run_tiles(
     if not len(query):
         return out
     query = query if query.stride()[1:] == (head_dim, 1) else query.contiguous()
-    slots = (plan.num_slots, num_kv_heads, config.rows)
     padded_dim = _padded(head_dim)
-    partial = torch.empty((*slots, padded_dim), dtype=torch.float32, device=query.device)
-    stats = torch.empty((2, *slots), dtype=torch.float32, device=query.device)
     value_dim = min(padded_dim, config.columns)
     is_scaled = key_scales is not None
     is_split = _splits(config, query.dtype, key_pages.dtype)
@@ -323,31 +320,36 @@ def run_tiles(
     use_tma = use_tma and (not is_scaled or (is_split and config.fp8_tma))
     keys = _descriptor(key_pages, config.keys, head_dim) if use_tma else key_pages
     values = _descriptor(value_pages, config.keys, value_dim) if use_tma else value_pages
-    size, lanes = TileSize.from_plan(plan), num_lanes(config, num_kv_heads, head_dim)
+    lanes = num_lanes(config, num_kv_heads, head_dim)
     shape = {
         "HEADS": num_heads, "GROUP": num_heads // num_kv_heads, "HEAD_DIM": head_dim,
         "PADDED_DIM": padded_dim, "SCALED": is_scaled,
     }  # fmt: skip
-    attention_kernel[(num_kv_heads, min(size.items, lanes), padded_dim // value_dim)](
-        query, keys, values, out, partial, stats[0], stats[1],
-        plan.items, plan.counts, plan.starts, plan.horizons, plan.pages,
-        key_scales, value_scales, scale, softcap or 0.0,
-        query.stride(0), *key_pages.stride()[:3],
-        **shape, VALUE_DIM=value_dim, PAGE=page_size, CHUNK=config.chunk, GRAIN=config.grain,
-        BLOCK_M=config.rows, BLOCK_N=config.keys, STAGES=_stages(config, use_tma, is_scaled),
-        TMA=use_tma,
-        SPLIT=is_split, SOFTCAP=softcap is not None,
-        PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
-        num_warps=config.num_warps,
-        **dependent_launch(query.device, len(query)),
-    )  # fmt: skip
-    if size.tiles:
-        row_blocks = triton.cdiv(config.rows, MERGE_ROWS)
-        merge_kernel[(num_kv_heads, row_blocks, min(size.tiles, lanes))](
-            partial, stats[0], stats[1], out, plan.tiles, plan.counts, plan.closes, value_scales,
-            **shape, TILE_M=config.rows, BLOCK_M=MERGE_ROWS, num_warps=4,
+    for part in plan.parts():
+        size, slots = TileSize.from_plan(part), (part.num_slots, num_kv_heads, config.rows)
+        partial = torch.empty((*slots, padded_dim), dtype=torch.float32, device=query.device)
+        stats = torch.empty((2, *slots), dtype=torch.float32, device=query.device)
+        attention_kernel[(num_kv_heads, min(size.items, lanes), padded_dim // value_dim)](
+            query, keys, values, out, partial, stats[0], stats[1],
+            part.items, part.counts, part.starts, part.horizons, part.pages,
+            key_scales, value_scales, scale, softcap or 0.0,
+            query.stride(0), *key_pages.stride()[:3],
+            **shape, VALUE_DIM=value_dim, PAGE=page_size, CHUNK=config.chunk, GRAIN=config.grain,
+            BLOCK_M=config.rows, BLOCK_N=config.keys, STAGES=_stages(config, use_tma, is_scaled),
+            TMA=use_tma,
+            SPLIT=is_split, SOFTCAP=softcap is not None,
+            PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
+            num_warps=config.num_warps,
             **dependent_launch(query.device, len(query)),
         )  # fmt: skip
+        if size.tiles:
+            row_blocks = triton.cdiv(config.rows, MERGE_ROWS)
+            merge_kernel[(num_kv_heads, row_blocks, min(size.tiles, lanes))](
+                partial, stats[0], stats[1], out,
+                part.tiles, part.counts, part.closes, value_scales,
+                **shape, TILE_M=config.rows, BLOCK_M=MERGE_ROWS, num_warps=4,
+                **dependent_launch(query.device, len(query)),
+            )  # fmt: skip
     return out
 
 

@@ -65,7 +65,8 @@ def make_static_plan(
 
 
 def plan_tensors(plan: TilePlan) -> tuple[Tensor, ...]:
-    """The tensors of a plan, in the order of `static_sizes`."""
+    """The tensors of a plan without a rest, in the order of `static_sizes`."""
+    assert plan.rest is None, "a plan that is copied is of one run"
     return (
         plan.starts,
         plan.horizons,
@@ -93,7 +94,8 @@ def static_view(static: TilePlan, size: TileSize) -> TilePlan:
 
 def fits(plan: TilePlan, static: TilePlan) -> bool:
     """True if `static` has room for a plan, and items for its padding rows."""
-    if plan.tile_queries != static.tile_queries or plan.config != static.config:
+    is_alike = plan.tile_queries == static.tile_queries and plan.config == static.config
+    if plan.rest is not None or not is_alike:
         return False
     size, limit = TileSize.from_plan(plan), TileSize.from_plan(static)
     padding = max(0, -(-(limit.rows - size.rows) // plan.tile_queries))

@@ -1,7 +1,7 @@
 """Attention plans for a GPU: tiles of queries, and chunks of keys, whole or in grains."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ ITEM_FIELDS, TILE_FIELDS = 8, 4  # int32 fields of an item and of a merged tile
 LATE = 2.5
 PARTS_A_LANE = 8
 MAX_PART_BYTES = 64 * 2**20  # of the results of split grains, merged from memory
+# Of the results of chunks, of the tiles that run together; as much as a canvas's graph may have.
+MAX_CHUNK_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ class TilePlan:
 
     Made once a step, shared by all layers. A tile of one item writes its result at once; tiles of
     several write partial results into consecutive slots, to be merged. The split does not change a
-    bit. Lists may be longer than their `counts`.
+    bit. Lists may be longer than their `counts`. Tiles whose results would be too many are a plan
+    of their own, the `rest`, which runs after the others.
     """
 
     config: TileConfig
@@ -110,6 +113,14 @@ class TilePlan:
     counts: Tensor  # [2] int32, of items and of merged tiles
     tiles: Tensor  # [4 M] int32: first query, number of queries, first slot, number of slots
     closes: Tensor  # [S] int32, 1 for the last slot of a chunk
+    rest: "TilePlan | None" = field(default=None, kw_only=True)
+
+    def parts(self) -> "Iterator[TilePlan]":
+        """This plan and those that run after it."""
+        part: TilePlan | None = self
+        while part is not None:
+            yield part
+            part = part.rest
 
 
 def make_tile_plan(
@@ -148,11 +159,59 @@ def make_tile_plan(
     owner = np.repeat(np.arange(len(num_tiles)), num_tiles)
     query = sequence_starts[owner] + _within(num_tiles) * tile_queries
     rows = np.minimum(sequence_starts[owner + 1] - query, tile_queries)
-    reach = _reach(query, starts, horizons)
+    first_pages = np.asarray(page_starts, np.int64)[owner]
+    every = _QueryTiles(query, rows, first_pages, _reach(query, starts, horizons))
+    most_chunks = max(1, MAX_CHUNK_BYTES // (4 * num_kv_heads * config.rows * head_dim))
+    runs = [_run_arrays(own, config, lanes, limit) for own in every.runs(config.chunk, most_chunks)]
+    shared, of_runs = (begins, horizons, pages), [array for run in runs for array in run]
+    tensors = iter(to_device([_flat(values) for values in (*shared, *of_runs)]))
+    common = [next(tensors) for _ in shared]
+    plan: TilePlan | None = None
+    groups = [[next(tensors) for _ in run] for run in runs]
+    for run, own in zip(reversed(runs), reversed(groups), strict=True):
+        plan = TilePlan(config, tile_queries, len(run[-1]), *common, *own, rest=plan)
+    assert plan is not None, "there is a run, if only of no tiles"
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _QueryTiles:
+    """Tiles of queries: the first one, how many, their first page, and the keys that they see."""
+
+    query: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    first_pages: npt.NDArray[np.int64]
+    reach: "_Reach"
+
+    def num_chunks(self, chunk: int) -> npt.NDArray[np.int64]:
+        """Chunks of keys that each tile sees."""
+        found: npt.NDArray[np.int64] = -(-self.reach.last // chunk) - self.reach.first // chunk
+        return found.clip(1)
+
+    def runs(self, chunk: int, most: int) -> list["_QueryTiles"]:
+        """Tiles in turn, of each run at most so many chunks to be merged, the last tile's apart."""
+        num_chunks = self.num_chunks(chunk)
+        merged = np.where(num_chunks > 1, num_chunks, 0)
+        total = int(merged.sum())
+        if total <= most:
+            return [self]
+        run = (np.cumsum(merged) - merged) // most
+        return [self.select(np.flatnonzero(run == number)) for number in np.unique(run)]
+
+    def select(self, tiles: npt.NDArray[np.int64]) -> "_QueryTiles":
+        """Some tiles, by their indices."""
+        reach = self.reach.select(tiles)
+        return _QueryTiles(self.query[tiles], self.rows[tiles], self.first_pages[tiles], reach)
+
+
+def _run_arrays(
+    own: _QueryTiles, config: TileConfig, lanes: int, limit: int
+) -> tuple[npt.NDArray[np.generic], ...]:
+    """Items, counts, merged tiles and closing slots of tiles that run together."""
+    query, rows, first_pages, reach = own.query, own.rows, own.first_pages, own.reach
 
     # A chunk of a tile's keys.
-    first_chunk = reach.first // config.chunk
-    num_chunks = np.maximum(-(-reach.last // config.chunk) - first_chunk, 1)
+    first_chunk, num_chunks = reach.first // config.chunk, own.num_chunks(config.chunk)
     tile = np.repeat(np.arange(len(query)), num_chunks)
     chunk = first_chunk[tile] + _within(num_chunks)
     low = np.maximum(reach.first[tile] // config.keys * config.keys, chunk * config.chunk)
@@ -160,7 +219,6 @@ def make_tile_plan(
     first_grain = low // config.grain
     grains = np.maximum(-(-high // config.grain) - first_grain, 1)
     is_split = _split(high - low, grains, lanes, limit)
-    first_pages = np.asarray(page_starts, np.int64)[owner]
 
     # An item: a chunk, or a grain of one that is split.
     num_items = np.where(is_split, grains, 1)
@@ -192,10 +250,7 @@ def make_tile_plan(
     tiles[:, 2] = first_slot[merged]
     tiles[:, 3] = tile_slots
     closes = (within == num_items[piece] - 1)[has_slots[piece]]
-    counts = np.array([len(items), len(tiles)])
-    arrays = (begins, horizons, pages, items, counts, tiles, closes)
-    tensors = to_device([_flat(values) for values in arrays])
-    return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
+    return items, np.array([len(items), len(tiles)]), tiles, closes
 
 
 def _whole_items(
