@@ -156,7 +156,8 @@ class _CompletionFormat:
         self._tokenizer, self._texts = tokenizer, texts
         self._written = [list[int]() for _ in job.requests]  # of templates
         self._offsets = [
-            TextOffsets(texts, tokenizer.stream(), place=len(echo)) for echo in job.echoes
+            TextOffsets(texts, tokenizer.stream(), place=len(echo))
+            for echo in (job.echoes if body.logprobs is not None else ())
         ]
 
     def read(self, prompt: int, logprobs: Sequence[TokenLogprob]) -> None:

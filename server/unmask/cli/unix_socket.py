@@ -23,11 +23,11 @@ def unix_listener(path: str) -> Iterator[socket.socket]:
         if _is_stale(path):
             os.unlink(path)
         listener.bind(path)
+        own = _identity(path)
     except OSError as error:
         listener.close()
         raise InvalidConfig(f"cannot listen on {path}: {error.strerror or error}") from error
     try:
-        own = _identity(path)
         yield listener
     finally:
         listener.close()

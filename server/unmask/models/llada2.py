@@ -99,11 +99,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 def _rope(raw: RawConfig, head_dim: int) -> Rope:
     """RoPE of half a head's dimensions, or of as many as either field says."""
     stated = raw.get("rotary_dim")
-    nested = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-    if raw.get("partial_rotary_factor") is None and nested.get("partial_rotary_factor") is None:
-        part = PARTIAL_ROTARY_FACTOR if stated is None else stated / head_dim
-        return read_rope({**raw, "partial_rotary_factor": part}, head_dim)
-    rope = read_rope(raw, head_dim)
+    rope = read_rope(raw, head_dim, stated / head_dim if stated else PARTIAL_ROTARY_FACTOR)
     if stated not in (None, rope.rotary_dim):
         raise InvalidCheckpoint(
             f"config.json: rotary_dim is {stated}, but partial_rotary_factor rotates "
@@ -160,10 +156,11 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
     # The reference adds an existing bias even if the field is false.
     is_enabled = raw.get("moe_router_enable_expert_bias", True)
-    bias, name = torch.zeros(num_experts, device=weights.device), f"{prefix}gate.expert_bias"
-    if is_enabled or weights.has(name):
-        # Rounded to bfloat16, it would choose other experts: scores are close together.
-        bias = weights.take(name, (num_experts,), torch.float32)
+    take = weights.take if is_enabled else weights.take_optional
+    # Rounded to bfloat16, it would choose other experts: scores are close together.
+    bias = take(f"{prefix}gate.expert_bias", (num_experts,), torch.float32)
+    if bias is None:
+        bias = torch.zeros(num_experts, device=weights.device)
     common = {
         "bias": bias,
         "top": top_k,

@@ -85,8 +85,10 @@ def plain_rope(theta: float, rotary_dim: int) -> Rope:
     return Rope(1.0 / theta ** (torch.arange(0, rotary_dim, 2, dtype=torch.float32) / rotary_dim))
 
 
-def read_rope(raw: RawConfig, head_dim: int) -> Rope:
+def read_rope(raw: RawConfig, head_dim: int, usual_part: float = 1.0) -> Rope:
     """RoPE of a `config.json`, from `rope_parameters` or `rope_scaling` and `rope_theta`.
+
+    It is of `usual_part` of a head's dimensions if `partial_rotary_factor` does not say.
 
     Scaling follows transformers 5, which uses `factor`; earlier releases used the ratio of both
     lengths. Raises `InvalidCheckpoint`.
@@ -95,7 +97,7 @@ def read_rope(raw: RawConfig, head_dim: int) -> Rope:
     fields = _fields(raw)
     _check_agreement(raw)
     theta = raw.get("rope_theta") or fields["rope_theta"]
-    part = raw.get("partial_rotary_factor") or fields.get("partial_rotary_factor") or 1.0
+    part = raw.get("partial_rotary_factor") or fields.get("partial_rotary_factor") or usual_part
     rotary_dim = int(head_dim * part)
     if not 0 < rotary_dim <= head_dim or rotary_dim % 2 or head_dim % 2:
         raise InvalidCheckpoint(

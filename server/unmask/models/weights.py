@@ -137,9 +137,11 @@ class Weights:
         self._report(tensor)
         return value
 
-    def take_optional(self, name: str, shape: tuple[int, ...]) -> Tensor | None:
+    def take_optional(
+        self, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None
+    ) -> Tensor | None:
         """`take`, or None if there is no such tensor."""
-        return self.take(name, shape) if self.has(name) else None
+        return self.take(name, shape, dtype) if self.has(name) else None
 
     def take_linear(
         self,

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.automata import random_word
+from tests.support.automata import random_word, schema_language
 from unmask.decoding.automata.errors import GrammarTooLarge
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
-from unmask.decoding.automata.minimal import ByteAutomaton
 from unmask.grammar import json_schema_of
 
 TEXT = {"type": "string"}
@@ -67,14 +66,10 @@ SCHEMAS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-def compiled(schema: Any) -> ByteAutomaton:
-    return language_of(json_schema_of(schema), {}, Budget())
-
-
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_schemas_of_several_references_are_nested_less_deep(name: str) -> None:
     schema, inner, outer = SCHEMAS[name]
-    found = compiled(schema)
+    found = schema_language(schema)
     assert len(found.moves) <= 10_000
     nested, depth = inner, 0
     while found.matches(json.dumps([nested]).encode()):

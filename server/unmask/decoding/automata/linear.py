@@ -36,12 +36,9 @@ def linear(bodies: Mapping[str, Expression], start: str, budget: Budget) -> dict
     """The rules that `start` reaches, the same texts of each, with fewer calls."""
     graph = _reached({name: tuple(calls(body)) for name, body in bodies.items()}, start)
     component = components(graph)
-    members: dict[int, list[str]] = {}
-    for name in sorted(graph):
-        members.setdefault(component[name], []).append(name)
     groups = {
         number: _Group({name: bodies[name] for name in names}, budget)
-        for number, names in members.items()
+        for number, names in _members(component).items()
         if len(names) > 1 or names[0] in graph[names[0]]
     }
     made, open_ = dict[str, Expression](), [start]
@@ -79,16 +76,10 @@ class _Group:
             for name, found in self._rules.items()
         }
         component = components(graph)
-        members: dict[int, set[str]] = {}
-        for name, number in component.items():
-            members.setdefault(number, set()).add(name)
-        groups = {number: frozenset(names) for number, names in members.items()}
-        return {
-            name: groups[component[name]]
-            if len(groups[component[name]]) > 1 or name in graph[name]
-            else frozenset()
-            for name in graph
-        }
+        groups = dict.fromkeys(graph, frozenset[str]())
+        for names in map(frozenset, _members(component).values()):
+            groups |= {name: names for name in names if len(names) > 1 or name in graph[name]}
+        return groups
 
     def _own(self, part: Expression) -> str | None:
         is_own = isinstance(part, Call) and part.rule in self._names
@@ -194,6 +185,14 @@ def _reached(graph: Mapping[str, Iterable[str]], start: str) -> dict[str, tuple[
             found[name] = tuple(graph[name])
             open_ += reversed(found[name])
     return found
+
+
+def _members(component: Mapping[str, int]) -> dict[int, list[str]]:
+    """Names of each component, in order."""
+    members: dict[int, list[str]] = {}
+    for name in sorted(component):
+        members.setdefault(component[name], []).append(name)
+    return members
 
 
 def components(graph: Mapping[str, Iterable[str]]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 from unmask.engine.schedule.fair_queue import FairQueue
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.turns import longest_idle
 
 
 def rows_wanted(sequence: Sequence) -> int:
@@ -61,8 +62,7 @@ def overdue(sequences: Many[Sequence], step: int) -> Sequence | None:
     newest = max(last.values())
     if min(last.values()) < newest or newest < step - 1:
         return in_turns(sequences)[0]
-    longest = min(sequences, key=lambda s: s.last_step)
-    return longest if step - longest.last_step > len(sequences) else None
+    return longest_idle(sequences, step - len(sequences))
 
 
 def in_shares(sequences: Iterable[Sequence]) -> list[list[Sequence]]:

@@ -58,16 +58,21 @@ class Turns:
 
         New ones that end as fast as they come must not take its rows for ever.
         """
-        due = [
+        may_be_heavy = self.may_be_heavy(running)
+        may_run = [
             sequence
             for sequence in running
-            if self.step - sequence.last_step > len(running)
-            and not sequence.must_wait
-            and (not self.is_heavy(sequence) or self.may_be_heavy(running))
+            if not sequence.must_wait and (may_be_heavy or not self.is_heavy(sequence))
         ]
-        return min(due, key=lambda sequence: sequence.last_step, default=None)
+        return longest_idle(may_run, self.step - len(running))
 
     @staticmethod
     def longest_waiting(sequences: Many[Sequence]) -> list[Sequence]:
         """In the order of the steps in which they ran last."""
         return sorted(sequences, key=lambda sequence: sequence.last_step)
+
+
+def longest_idle(sequences: Many[Sequence], step: int) -> Sequence | None:
+    """The sequence that ran longest ago, if that was before a step."""
+    first = min(sequences, key=lambda sequence: sequence.last_step, default=None)
+    return first if first is not None and first.last_step < step else None
