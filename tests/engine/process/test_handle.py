@@ -30,7 +30,7 @@ def test_a_process_that_does_not_end_is_lost_all_the_same(
 ) -> None:
     monkeypatch.setattr(handle.subprocess, "Popen", Stuck)
     process = EngineProcess(cast(Any, "start"), {})
-    with pytest.raises(EngineLost, match=r"its process ended \(not yet for the system\)"):
+    with pytest.raises(EngineLost, match=r"its process ended \(it is not gone yet\)"):
         process.receive(10.0)  # its end of the socket is closed
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.getMessage() == "process 7 has not ended 5 s after it was killed"

@@ -90,7 +90,7 @@ class EngineProcess:
     def _reason(self) -> str:
         code = self._process.returncode
         if code is None:
-            return "not yet for the system"
+            return "it is not gone yet"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
 
     def _send_all(self) -> None:
