@@ -276,7 +276,7 @@ def check_equation(draw: Draw) -> Problem:
         claimed = max(0, value + draw.pick((-10, -3, -2, -1, -1, 1, 1, 2, 3, 10)))
     expression = _in_signs(draw, f"{a} {sign} {b}")
     request = draw.say(CHECKS, e=expression, c=claimed)
-    answer = f"{'Yes' if claimed == value else 'No'}, {work}."
+    answer = f"{work}, so {'yes' if claimed == value else 'no'}."
     return Problem("check", (f"check:{a}{sign}{b}={claimed}", key), ask(request), answer)
 
 
