@@ -89,7 +89,8 @@ class NativeWeight:
                 f"rows {tuple(x.shape)} of {x.dtype}, not {self.num_inputs} of {dtype}"
             )
         native = kernels(dtype)
-        return native, x.contiguous() if native.row_entry_size() == dtype.itemsize else x.float()
+        is_wider = native.row_entry_size() > dtype.itemsize
+        return native, (x.float() if is_wider else x).contiguous()
 
 
 def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:

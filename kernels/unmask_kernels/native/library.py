@@ -65,11 +65,11 @@ def library(dtype: torch.dtype, sources: Path = FOLDER) -> CDLL | None:
     """The kernels for a dtype, compiled if they are not in the cache; None if there are none."""
     is_served = dtype in FORMATS and platform.machine() == "x86_64"
     compiler = find_compiler() if is_served else None
-    instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
-    if instructions is None or compiler is None:
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability not in INSTRUCTIONS or compiler is None:
         return None
     try:
-        flags = (*FLAGS, *instructions, *_format(dtype))
+        flags = (*FLAGS, *INSTRUCTIONS[capability], *_format(dtype, capability))
         compiled = load(compile_to(cache_folder(), compiler, flags, SOURCES, sources))
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
@@ -119,9 +119,12 @@ def multiplies(native: CDLL, dtype: torch.dtype) -> bool:
     return torch.equal(out, (x.float() @ weight.float().T).to(dtype))
 
 
-def _format(dtype: torch.dtype) -> tuple[str, ...]:
-    if dtype is torch.bfloat16 and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
+def _format(dtype: torch.dtype, capability: str) -> tuple[str, ...]:
+    """Flags of a dtype; `ATEN_CPU_CAPABILITY` may allow less than the CPU has."""
+    if dtype is not torch.bfloat16 or capability != "AVX512":
+        return FORMATS[dtype]
+    if torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
         return (*FORMATS[dtype], *TILES)
-    if dtype is torch.bfloat16 and torch.cpu._is_avx512_bf16_supported():
+    if torch.cpu._is_avx512_bf16_supported():
         return (*FORMATS[dtype], *PAIRS)
     return FORMATS[dtype]
