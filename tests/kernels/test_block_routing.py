@@ -76,6 +76,16 @@ def test_experts_of_a_row_are_among_those_of_its_block(
 
 
 @pytest.mark.parametrize("name", BACKENDS)
+def test_of_equal_experts_a_block_keeps_the_first(
+    name: dispatch.Backend, device: torch.device
+) -> None:
+    blocks, zeros = numbered([4, 9]).to(device), torch.zeros(128, device=device)
+    with dispatch.backend(name):
+        ids, _ = route_by_block(zeros.expand(13, 128), blocks, zeros, 8, capacity=40, scale=1.0)
+    assert ids.tolist() == [list(range(8))] * 13
+
+
+@pytest.mark.parametrize("name", BACKENDS)
 def test_a_block_is_routed_alike_in_any_company(
     name: dispatch.Backend, device: torch.device
 ) -> None:

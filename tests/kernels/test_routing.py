@@ -148,26 +148,49 @@ def test_parts_of_logits_are_summed_as_rows_are_routed(device: torch.device) -> 
         assert torch.equal(result, expected)
 
 
-@pytest.mark.usefixtures("triton_kernels")
-def test_of_equal_experts_and_groups_the_first_are_chosen(device: torch.device) -> None:
+@pytest.mark.parametrize("name", ["torch", "triton"])
+def test_of_equal_experts_and_groups_the_first_are_chosen(
+    name: dispatch.Backend, device: torch.device
+) -> None:
     logits, bias = torch.zeros(2, 12, device=device), torch.zeros(12, device=device)
     logits[0, ::2] = -0.0
     logits[1, [7, 9, 10]] = 1.0
-    ids, topk_weights = route_softmax(logits, 4, renormalise=True)
+    many = torch.full((1, 256), 20.0, device=device)  # whose sigmoids are all 1
+    many[:, 100:] += torch.rand(156, device=device)
+    with dispatch.backend(name):
+        ids, topk_weights = route_softmax(logits, 4, renormalise=True)
+        by_group, _ = route_sigmoid(logits, bias, 4, groups=3, top_groups=2, scale=1.0)
+        of_many, _ = route_sigmoid(
+            many, torch.zeros(256, device=device), 8, groups=8, top_groups=4, scale=1.0
+        )
     assert ids.tolist() == [[0, 1, 2, 3], [7, 9, 10, 0]]
     assert topk_weights[0].tolist() == pytest.approx([0.25] * 4)
-    ids, _ = route_sigmoid(logits, bias, 4, groups=3, top_groups=2, scale=1.0)
-    assert ids.tolist() == [[0, 1, 2, 3], [7, 9, 10, 4]]
+    assert by_group.tolist() == [[0, 1, 2, 3], [7, 9, 10, 4]]
+    assert of_many.tolist() == [list(range(8))]
 
 
-@pytest.mark.usefixtures("triton_kernels")
-def test_a_row_that_is_no_number_is_sent_to_experts_that_there_are(device: torch.device) -> None:
+def test_experts_of_weights_that_round_alike_are_ranked_by_their_logits(
+    device: torch.device,
+) -> None:
+    logits = torch.tensor([[-200.0, 0.0, -150.0, -300.0]], device=device)
+    for name in ("torch", "triton"):
+        with dispatch.backend(name):
+            ids, _ = route_softmax(logits, 3, renormalise=True)
+        assert ids.tolist() == [[1, 2, 0]]
+
+
+@pytest.mark.parametrize("name", ["torch", "triton"])
+def test_a_row_that_is_no_number_is_sent_to_experts_that_there_are(
+    name: dispatch.Backend, device: torch.device
+) -> None:
     logits, bias = torch.zeros(1, 6, device=device), torch.zeros(6, device=device)
     logits[0, 2:5] = float("nan")
-    for ids, _ in (
-        route_softmax(logits, 4, renormalise=True),
-        route_sigmoid(logits, bias, 4, groups=2, top_groups=1, scale=1.0),
-    ):
+    with dispatch.backend(name):
+        routed = (
+            route_softmax(logits, 4, renormalise=True),
+            route_sigmoid(logits, bias, 4, groups=2, top_groups=1, scale=1.0),
+        )
+    for ids, _ in routed:
         assert len(set(ids[0].tolist()) & set(range(6))) == 4
 
 

@@ -39,8 +39,11 @@ def route_softmax(
         from unmask_kernels.moe.gpu import routing
 
         return routing.route_softmax(logits, top, renormalise=renormalise, bias=bias, scales=scales)
-    probs = logits.float().softmax(-1)
-    topk_weights, ids = (probs if bias is None else probs + bias).topk(top, dim=-1)
+    wide = logits.float()
+    probs = wide.softmax(-1)
+    weights = probs if bias is None else probs + bias
+    ids = _highest(wide if bias is None else weights, top)
+    topk_weights = weights.gather(1, ids)
     topk_weights = topk_weights / _total(topk_weights) if renormalise else topk_weights
     return ids, topk_weights if scales is None else topk_weights * scales[ids]
 
@@ -77,7 +80,7 @@ def route_sigmoid(
     grouped = choice.view(len(choice), groups, choice.shape[1] // groups)
     group_scores = grouped.topk(min(2, grouped.shape[2]), dim=-1).values.sum(-1)
     kept = torch.zeros_like(group_scores, dtype=torch.bool)
-    kept.scatter_(1, group_scores.topk(top_groups, dim=-1).indices, True)
+    kept.scatter_(1, _highest(group_scores, top_groups), True)
     choice = grouped.masked_fill(~kept[:, :, None], float("-inf")).flatten(1)
     return _best(scores, choice, top, scale, renormalise)
 
@@ -133,7 +136,7 @@ def route_by_block(
     block_scores = choice.new_full((num_blocks, num_experts), float("-inf"))
     block_scores.scatter_reduce_(0, blocks[:, None].expand_as(choice), choice, "amax")
     kept = torch.zeros_like(block_scores, dtype=torch.bool)
-    kept.scatter_(1, block_scores.topk(capacity, dim=-1).indices, True)
+    kept.scatter_(1, _highest(block_scores, capacity), True)
     return _best(scores, choice.masked_fill(~kept[blocks], float("-inf")), top, scale, renormalise)
 
 
@@ -141,11 +144,24 @@ def _best(
     scores: Tensor, choice: Tensor, top: int, scale: float, renormalise: bool
 ) -> tuple[Tensor, Tensor]:
     """Ids [T, top] of the best experts by `choice` [T, E], and weights of their `scores` [T, E]."""
-    ids = choice.topk(top, dim=-1).indices
+    ids = _highest(choice, top)
     topk_weights = scores.gather(1, ids)
     if renormalise:
         topk_weights = topk_weights / (_total(topk_weights) + 1e-20)
     return ids, topk_weights * scale
+
+
+def _highest(choice: Tensor, top: int) -> Tensor:
+    """Indices [T, top] of the highest of rows [T, N] float32, of equals the lowest first.
+
+    Numbers are compared as integers in their order, NaN included, as by the kernels: the choice of
+    `topk` among equals depends on the machine.
+    """
+    bits = torch.where(choice == 0, 0.0, choice).view(torch.int32)
+    rank = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
+    num_choices = choice.shape[1]
+    earliness = torch.arange(num_choices - 1, -1, -1, device=choice.device)
+    return (rank << 32 | earliness).topk(top, dim=-1).indices
 
 
 def _total(topk_weights: Tensor) -> Tensor:
