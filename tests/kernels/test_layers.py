@@ -47,11 +47,15 @@ def test_norms_agree_with_float64(
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_norms_of_rows_with_a_stride(
+def test_rows_may_have_any_strides(
     dtype: torch.dtype, device: torch.device, backend: Backend
 ) -> None:
-    x, weight = torch.randn(6, 128).to(device, dtype)[:, :64], torch.ones(64).to(device, dtype)
-    check(rms_norm(x, weight, 1e-6), exact_norm(x, weight), dtype)
+    wide, weight = torch.randn(6, 128).to(device, dtype), torch.ones(64).to(device, dtype)
+    for x in (wide[:, 5:69], wide.T[:64].T):
+        check(rms_norm(x, weight, 1e-6), exact_norm(x, weight), dtype)
+        gate, up = x.double().chunk(2, 1)
+        check(swiglu(x), F.silu(gate) * up, dtype)
+        check(geglu(x), F.gelu(gate, approximate="tanh") * up, dtype)
 
 
 @pytest.mark.usual_cases(6)

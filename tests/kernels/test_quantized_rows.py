@@ -78,6 +78,11 @@ def test_rows_may_have_a_stride(device: torch.device, backend: Backend) -> None:
     x = torch.randn(6, 128).to(device)
     assert_same(quantize_rows(x[:, :64]), quantize_rows(x[:, :64].contiguous()))
     assert_same(quantize_rows(x.T), quantize_rows(x.T.contiguous()))
+    weight = torch.ones(6, device=device)
+    for rows in (x[:, :5].T, x[:, 3:9]):
+        whole = rows.contiguous()
+        assert_same(rms_norm_quantized(rows, weight, 1e-6), rms_norm_quantized(whole, weight, 1e-6))
+        assert_same(gated_quantized(rows, "silu"), gated_quantized(whole, "silu"))
 
 
 @pytest.mark.parametrize("grouped", [False, True])

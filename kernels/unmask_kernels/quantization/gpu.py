@@ -58,9 +58,14 @@ def quantize_rows_kernel(
                      BLOCK, GROUP)  # fmt: skip
 
 
+def side_by_side(x: Tensor) -> Tensor:
+    """Rows [M, C] at any stride whose columns lie side by side, a copy if they do not yet."""
+    return x if x.stride(1) == 1 else x.contiguous()
+
+
 def quantize_rows(x: Tensor, *, grouped: bool) -> QuantizedRows:
     """Implements `quantization.ops.quantize_rows`, for rows [M, K]."""
-    x = x if x.stride(1) == 1 else x.contiguous()
+    x = side_by_side(x)
     out, block, group = empty_rows(x, x.shape[1], grouped)
     if len(x):
         quantize_rows_kernel[(len(x),)](

@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
-from unmask_kernels.quantization.gpu import row_warps
+from unmask_kernels.quantization.gpu import row_warps, side_by_side
 from unmask_kernels.variant import Variant
 
 # Elements of each half of a program's heads: 16 bytes of each for a thread.
@@ -176,14 +176,14 @@ def gate_values(p_row, o_column, m_column, num_columns, GELU: tl.constexpr):
 
 @triton.jit
 def swiglu_kernel(
-    both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr
+    both, out, stride_both, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr
 ):  # fmt: skip
     """BLOCK columns of a gated row."""
     wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     m_column = o_column < num_columns
-    b_out = gate_values(both + i_row * 2 * num_columns, o_column, m_column, num_columns, GELU)
+    b_out = gate_values(both + i_row * stride_both, o_column, m_column, num_columns, GELU)
     p_out = out + i_row * num_columns + o_column
     tl.store(p_out, b_out.to(out.dtype.element_ty), mask=m_column)
 
@@ -191,6 +191,7 @@ def swiglu_kernel(
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Implements `layers.ops.rms_norm`, for rows [M, C]."""
     num_rows, num_columns = x.shape
+    x = side_by_side(x)
     out = torch.empty((num_rows, num_columns), dtype=x.dtype, device=x.device)
     if num_rows:
         block = triton.next_power_of_2(num_columns)
@@ -248,12 +249,13 @@ def geglu(both: Tensor) -> Tensor:
 
 def _gate(both: Tensor, *, gelu: bool) -> Tensor:
     num_rows, num_columns = both.shape[0], both.shape[1] // 2
+    both = side_by_side(both)
     out = torch.empty((num_rows, num_columns), dtype=both.dtype, device=both.device)
     if num_rows:
         block = min(1024, triton.next_power_of_2(num_columns))
         grid = (num_rows, triton.cdiv(num_columns, block))
         swiglu_kernel[grid](
-            both, out, num_columns, GELU=gelu, BLOCK=block, num_warps=4,
+            both, out, both.stride(0), num_columns, GELU=gelu, BLOCK=block, num_warps=4,
             **dependent_launch(both.device, num_rows),
         )  # fmt: skip
     return out
@@ -265,7 +267,7 @@ def variants(capability: int) -> Iterator[Variant]:
     rows |= {"num_columns": "i32:16", "eps": "fp32"}
     for columns in (2048, 4096, 8192):
         yield Variant(f"rms_norm {columns}", rms_norm_kernel, rows, {"BLOCK": columns}, 8)
-    gate = {"both": "*bf16", "out": "*bf16", "num_columns": "i32:16"}
+    gate = {"both": "*bf16", "out": "*bf16", "stride_both": "i32:16", "num_columns": "i32:16"}
     yield Variant("swiglu", swiglu_kernel, gate, {"BLOCK": 1024, "GELU": False})
     yield Variant("geglu", swiglu_kernel, gate, {"BLOCK": 1024, "GELU": True})
     names = ("heads", "norm_weights", "cos", "sin", "query")

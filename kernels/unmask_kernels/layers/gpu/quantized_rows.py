@@ -16,7 +16,13 @@ from torch import Tensor
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
 from unmask_kernels.layers.gpu import layers
 from unmask_kernels.layers.gpu.layers import gate_values, norm_values
-from unmask_kernels.quantization.gpu import empty_rows, quantize_rows, row_warps, store_quantized
+from unmask_kernels.quantization.gpu import (
+    empty_rows,
+    quantize_rows,
+    row_warps,
+    side_by_side,
+    store_quantized,
+)
 from unmask_kernels.quantization.types import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.variant import Variant
 
@@ -41,7 +47,7 @@ def norm_quantized_kernel(
 
 @triton.jit
 def gate_quantized_kernel(
-    both, values, scales, stride_scale, num_columns,
+    both, values, scales, stride_both, stride_scale, num_columns,
     GELU: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Gate and quantize a row."""
@@ -49,7 +55,7 @@ def gate_quantized_kernel(
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
-    b_x = gate_values(both + i_row * 2 * num_columns, o_column, m_column, num_columns, GELU)
+    b_x = gate_values(both + i_row * stride_both, o_column, m_column, num_columns, GELU)
     b_x = b_x.to(both.dtype.element_ty).to(tl.float32)
     store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
                      BLOCK, GROUP)  # fmt: skip
@@ -57,6 +63,7 @@ def gate_quantized_kernel(
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float, *, grouped: bool) -> QuantizedRows:
     """Implements `layers.ops.rms_norm_quantized`, for rows [M, C]."""
+    x = side_by_side(x)
     out, block, group = empty_rows(x, x.shape[1], grouped)
     if len(x):
         norm_quantized_kernel[(len(x),)](
@@ -75,10 +82,11 @@ def gated(
     if num_columns > MAX_FUSED_COLUMNS:
         wide = layers.swiglu(both) if activation == "silu" else layers.geglu(both)
         return quantize_rows(wide, grouped=grouped)
+    both = side_by_side(both)
     out, block, group = empty_rows(both, num_columns, grouped)
     if len(both):
         gate_quantized_kernel[(len(both),)](
-            both, out.values, out.scales, out.scales.stride(-1), num_columns,
+            both, out.values, out.scales, both.stride(0), out.scales.stride(-1), num_columns,
             GELU=activation == "gelu_tanh", BLOCK=block, GROUP=group, num_warps=row_warps(block),
             **dependent_launch(both.device, len(both)),
         )  # fmt: skip
@@ -92,7 +100,7 @@ def variants(capability: int) -> Iterator[Variant]:
     out = {"values": "*fp8e4nv", "scales": "*fp32", "num_columns": "i32:16", "stride_scale": "i32"}
     rows = out | {"x": "*bf16", "stride_x": "i32:16"}
     norm = rows | {"weight": "*bf16", "eps": "fp32"}
-    gates = out | {"both": "*bf16"}
+    gates = out | {"both": "*bf16", "stride_both": "i32:16"}
     for columns, grouped in itertools.product((2048, 4096, 16_384), (False, True)):
         shape = {"BLOCK": columns, "GROUP": GROUP_INPUTS if grouped else columns}
         warps, suffix = row_warps(columns), f"{columns} fp8{' in groups' * grouped}"
