@@ -72,6 +72,23 @@ def test_slices_add_up_to_the_whole_vocabulary(
         assert torch.equal(result.top_ids.cpu(), plain.topk(3).indices)
 
 
+@pytest.mark.parametrize("slice_len", [8, 64])
+def test_of_equal_tokens_the_lowest_ids_are_the_likeliest(
+    slice_len: int, device: torch.device, backend: Backend
+) -> None:
+    hidden = torch.randint(-2, 3, (ROWS, COLUMNS)).float()
+    embedding = torch.randint(-2, 3, (5, COLUMNS)).float().repeat(VOCAB // 5, 1)
+    vocabulary = make_vocabulary(
+        embedding.to(device), softcap=None, scale=SCALE, slice_len=slice_len
+    )
+    draws = greedy(torch.ones(ROWS, device=device))
+    result = score_canvas(hidden.to(device), vocabulary, draws, num_top=7)
+    logits = (hidden @ embedding.T).tolist()
+    expected = [sorted(range(VOCAB), key=lambda i: (-row[i], i))[:7] for row in logits]
+    assert result.top_ids is not None
+    assert result.top_ids.tolist() == expected
+
+
 def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
     hidden, embedding, temperature = inputs(torch.float32)
     noise, spread = 3 * torch.randn(ROWS, VOCAB), torch.linspace(0, 2, ROWS)

@@ -203,6 +203,13 @@ def test_of_equal_logits_the_lowest_ids_are_the_likeliest() -> None:
         assert own_values == [row[i] for i in expected]
 
 
+def test_a_row_that_is_no_number_has_likeliest_tokens_of_its_own() -> None:
+    logits = torch.arange(12.0).repeat(3, 1)
+    logits[0, 4] = logits[2] = math.nan
+    _, ids = likeliest(logits, 3)
+    assert ids.tolist() == [[4, 11, 10], [11, 10, 9], [0, 1, 2]]
+
+
 def test_confidences_next_to_one_are_told_apart() -> None:
     tails = torch.tensor([3e-8, 1e-9, 4e-7, 1e-12, 2e-8], dtype=torch.float64)
     logits = torch.full((len(tails), 40), -200.0)

@@ -16,6 +16,7 @@ from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.noise.types import CanvasScores
 from unmask_kernels.noise.vocabulary import Vocabulary, VocabularySlice
+from unmask_kernels.scoring.reference import likeliest, merge_likeliest
 from unmask_kernels.scoring.types import Draws
 
 # Standard Gumbel noise [M, count] of M rows for the vocabulary entries from `first`, float32.
@@ -45,8 +46,8 @@ class _SliceStats:
         weight, other_weight = shift.exp(), other_shift.exp()
         plain_best = torch.maximum(self.plain_best, other.plain_best)
         weighted = weight * (self.weighted + self.total * shift)
-        top, order = torch.cat((self.top, other.top), 1).topk(self.top.shape[1])
-        top_ids = torch.cat((self.top_ids, other.top_ids), 1).gather(1, order)
+        tops, top_ids_of_both = (self.top, other.top), (self.top_ids, other.top_ids)
+        top, top_ids = merge_likeliest(tops, top_ids_of_both, self.top.shape[1])
         return _SliceStats(
             best=best,
             token=torch.where(other.best > self.best, other.token, self.token),
@@ -119,7 +120,7 @@ def _score_slice(
     num_top: int,
 ) -> _SliceStats:
     plain_best = plain.amax(-1)
-    top, top_ids = plain.topk(min(num_top, plain.shape[1]))
+    top, top_ids = plain.topk(0) if not num_top else likeliest(plain, min(num_top, plain.shape[1]))
     plain_total = (plain - plain_best[:, None]).exp_().sum(-1)
     logits = plain / temperature[:, None]
     best, token = logits.max(-1)

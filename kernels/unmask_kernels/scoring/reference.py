@@ -4,6 +4,7 @@ Sums are float64, as they tell apart probabilities that differ from one by less 
 hold: where nearly all positions are sure of their token, they are still filled in order.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -98,16 +99,24 @@ def _row_sums(x: Tensor) -> Tensor:
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` highest of `logits` [M, V] and their ids [M, count], of equals the lowest first.
 
-    torch's own choice among equals depends on the machine.
+    torch's own choice among equals depends on the machine. NaN counts as the highest.
     """
     cut = logits.topk(count).values[:, -1:]
-    rows, ids = (logits >= cut).nonzero(as_tuple=True)
+    rows, ids = (logits < cut).logical_not_().nonzero(as_tuple=True)
     values = logits[rows, ids]
     order = values.argsort(descending=True, stable=True)
     order = order[rows[order].argsort(stable=True)]
     first = torch.searchsorted(rows, torch.arange(len(logits), device=rows.device))
     chosen = order[first[:, None] + torch.arange(count, device=rows.device)]
     return values[chosen], ids[chosen]
+
+
+def merge_likeliest(
+    values: Sequence[Tensor], ids: Sequence[Tensor], count: int
+) -> tuple[Tensor, Tensor]:
+    """The `likeliest` of logits from those of their slices, in the order of these."""
+    top, order = torch.cat(tuple(values), 1).sort(dim=-1, descending=True, stable=True)
+    return top[:, :count], torch.cat(tuple(ids), 1).gather(1, order[:, :count])
 
 
 def _draw(logits: Tensor, draws: Draws) -> Tensor:

@@ -13,6 +13,7 @@ from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.noise.gpu.slices import MergedScores, merge_slices, score_slices
 from unmask_kernels.noise.types import CanvasScores
 from unmask_kernels.noise.vocabulary import Vocabulary
+from unmask_kernels.scoring.reference import likeliest, merge_likeliest
 from unmask_kernels.scoring.types import Draws
 
 ROWS = 1024  # 537 MB of logits for 262,144 entries in bfloat16
@@ -86,11 +87,10 @@ def _score_logits(
 
 def _likeliest(logits: Tensor, vocabulary: Vocabulary, num_top: int) -> tuple[Tensor, Tensor]:
     """The `num_top` highest logits [M, K] of rows [M, V] before their cap, and their entries."""
-    tops = []
+    tops, ids = [], []
     for first in range(0, logits.shape[1], vocabulary.slice_len):
         logits_of_slice = vocabulary.cap(logits[:, first : first + vocabulary.slice_len])
-        top, entries = logits_of_slice.topk(min(num_top, logits_of_slice.shape[1]))
-        tops.append((top, entries + first))
-    values, ids = (torch.cat(logits_of_slice, 1) for logits_of_slice in zip(*tops, strict=True))
-    top, order = values.topk(num_top)
-    return top, ids.gather(1, order)
+        top, entries = likeliest(logits_of_slice, min(num_top, logits_of_slice.shape[1]))
+        tops.append(top)
+        ids.append(entries + first)
+    return merge_likeliest(tops, ids, num_top)
