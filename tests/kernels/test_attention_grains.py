@@ -156,6 +156,11 @@ def plan_of(
     )
 
 
+def test_heads_that_no_tile_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="tiles have 3 rows: 4 query heads of one KV head"):
+        plan_of([40], replace(SMALL, rows=3))
+
+
 LARGE = TileConfig(rows=64, keys=64, chunk=4096, grain=512, programs=264)
 
 

@@ -142,7 +142,12 @@ def make_tile_plan(
     `to_device` copies all arrays to the device at once. `uses_c` is False to have NumPy make the
     items in any case.
     """
-    tile_queries = max(1, config.rows // group_size)
+    tile_queries = config.rows // group_size
+    if not tile_queries:
+        raise ValueError(
+            f"attention's tiles have {config.rows} rows: {group_size} query heads of one KV head "
+            "do not fit"
+        )
     sequence_starts = np.asarray(query_starts, np.int64)
     limit = most_parts(config, num_kv_heads, head_dim)
     lanes = num_lanes(config, num_kv_heads, head_dim)
