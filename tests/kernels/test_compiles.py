@@ -23,11 +23,11 @@ TOLD = {
 PARTS = 3  # of the variants for each chip
 
 
-def compiled(folder: Path, capability: int, part: int) -> list[dict[str, Any]]:
+def compiled(folder: Path, capability: int, *options: str) -> list[dict[str, Any]]:
     """Reports of another process: in this one kernels are interpreted."""
     out = folder / "kernels.json"
     command = [sys.executable, "-m", "unmask_kernels.testing.compiling", "--out", str(out)]
-    command += ["--capability", str(capability), "--part", f"{part}/{PARTS}"]
+    command += ["--capability", str(capability), *options]
     environment = os.environ | {"TRITON_INTERPRET": "0", "PYTHONPATH": str(ROOT / "kernels")}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert out.exists(), run.stdout[-2000:] + run.stderr[-2000:]
@@ -61,7 +61,7 @@ def test_a_product_that_is_read_before_it_is_summed_is_told() -> None:
 def test_no_kernel_spills_or_misses_the_matrix_units(
     tmp_path: Path, capability: int, part: int
 ) -> None:
-    reports = compiled(tmp_path, capability, part)
+    reports = compiled(tmp_path, capability, "--part", f"{part}/{PARTS}")
     assert {report["capability"] for report in reports} == {capability}
     problems = [(report["name"], report["problems"]) for report in reports if report["problems"]]
     assert problems == []
@@ -72,3 +72,11 @@ def test_no_kernel_spills_or_misses_the_matrix_units(
         if name.startswith("fp8 product"):  # loads before the loop, and not only inside it
             assert report["instructions"]["tma"] > 2
     assert all(report["registers"] > 0 for report in reports)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head_dim", [256, 512])
+def test_wide_heads_fit_the_shared_memory_of_consumer_chips(tmp_path: Path, head_dim: int) -> None:
+    reports = compiled(tmp_path, 120, "--only", f"attention d{head_dim} bf16")
+    assert reports
+    assert [report["problems"] for report in reports if report["problems"]] == []

@@ -13,6 +13,7 @@ from unmask_kernels.native.layout import Tiles, layout_library, pointer
 ToDevice = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]
 
 HOPPER = 90
+CONSUMER = 120  # Blackwell with the matrix instructions and 99 KiB of shared memory of sm_89
 ITEM_FIELDS, TILE_FIELDS = 8, 4  # int32 fields of an item and of a merged tile
 # A chunk that would end later than so many times the mean is split into grains. On an H100 fewer
 # programs are faster, so 8 requests of 1,024 keys, 2.1 times, are best left whole: 30 us against
@@ -55,7 +56,7 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
     if dtype == torch.float32:
         rows = 32 if head_dim > 128 else 64
         return TileConfig(rows=rows, keys=32, num_warps=4, num_stages=1)
-    if capability < HOPPER:
+    if capability < HOPPER or (capability >= CONSUMER and head_dim > 128):
         if head_dim <= 128:
             return TileConfig(rows=64, keys=32, grain=512, num_warps=4, programs=216)
         rows = 64 if head_dim <= 256 else 32

@@ -34,7 +34,7 @@ from unmask_kernels.scoring.gpu import truncation
 from unmask_kernels.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
-SHARED_LIMIT_BYTES = {80: 166_912, 90: 232_448, 100: 232_448}
+SHARED_LIMIT_BYTES = {80: 166_912, 90: 232_448, 100: 232_448, 120: 101_376}
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 # PTX instructions; ptxas maps each of these to one matrix instruction.
 INSTRUCTIONS = {
@@ -47,7 +47,7 @@ INSTRUCTIONS = {
 MEMORY = re.compile(r"\b(ld|st|atom|red)\.(global|relaxed|volatile)|\bcp\.async")
 ASYNC_PRODUCT = re.compile(r"(%\w+) = ttng\.warp_group_dot .*isAsync = true")
 # Matrix instructions of each chip; Hopper's and Blackwell's older ones run at a fraction.
-MATRIX = {80: "mma", 90: "wgmma", 100: "tcgen05"}
+MATRIX = {80: "mma", 90: "wgmma", 100: "tcgen05", 120: "mma"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="write the reports as JSON")
     parser.add_argument("--only", default="", help="part of a variant's name")
-    parser.add_argument("--capability", type=int, choices=CAPABILITIES, help="one chip, such as 90")
+    parser.add_argument("--capability", type=int, choices=MATRIX, help="one chip, such as 90")
     parser.add_argument("--part", default="0/1", help="I/N: every Nth variant from the Ith on")
     options = parser.parse_args()
     first, every = map(int, options.part.split("/"))
