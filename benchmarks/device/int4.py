@@ -11,7 +11,11 @@ import torch.nn.functional as F
 from benchmarks.device.fp8_inputs import MAX_COPIES, MIN_ROTATED_BYTES, seconds
 from benchmarks.device.timing import Ceilings
 from unmask_kernels.linear.four_bits import pack
-from unmask_kernels.quantization.four_bits import dequantize_four_bits, pack_four_bits
+from unmask_kernels.quantization.four_bits import (
+    FourBitWeight,
+    dequantize_four_bits,
+    pack_four_bits,
+)
 
 ROWS = (32, 64, 128, 256, 1024, 4096)
 
@@ -41,17 +45,22 @@ SHAPES = (
 TINY = Shape("tiny", 48, 256, zeros=True)
 
 
+def build(shape: Shape, copies: int, device: torch.device) -> list[FourBitWeight]:
+    """Random weights, which differ by a roll of their numbers."""
+    numbers = torch.randint(0, 16, (shape.outputs, shape.inputs), device=device)
+    scales = torch.rand(shape.outputs, shape.inputs // shape.group, device=device)
+    scales /= 4 * shape.inputs**0.5
+    zeros = torch.randint(6, 11, scales.shape, device=device) if shape.zeros else None
+    return [pack_four_bits(numbers.roll(i), scales, zeros) for i in range(copies)]
+
+
 def compare(
     shape: Shape, counts: Sequence[int], ceilings: Ceilings, device: torch.device
 ) -> list[dict[str, Any]]:
     """Time, floor, error and bits of a weight at some numbers of rows, beside bfloat16."""
     real = device.type == "cuda"
     copies = min(MAX_COPIES, int(MIN_ROTATED_BYTES // shape.num_bytes) + 1) if real else 1
-    numbers = torch.randint(0, 16, (shape.outputs, shape.inputs), device=device)
-    scales = torch.rand(shape.outputs, shape.inputs // shape.group, device=device)
-    scales /= 4 * shape.inputs**0.5
-    zeros = torch.randint_like(scales, 6, 11) if shape.zeros else None
-    products = [pack(pack_four_bits(numbers.roll(i), scales, zeros), None) for i in range(copies)]
+    products = [pack(weight, None) for weight in build(shape, copies, device)]
     x = torch.randn(max(counts), shape.inputs, device=device).bfloat16()
     wide = [dequantize_four_bits(product.weight, torch.bfloat16) for product in products[:4]]
     exact = x.double() @ wide[0].double().T
