@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.support.golden import cases_of
 from tests.support.tiny import GOLDEN, byte_tokenizer
+from tests.support.tokenizers_of_kinds import KINDS
 from unmask import LLM
 from unmask.config import Config, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
@@ -46,6 +47,16 @@ def test_a_decoder_that_treats_the_first_token_apart_is_given_context() -> None:
     fast.decoder = decoders.Metaspace()
     decoder = Tokenizer(PreTrainedTokenizerFast(tokenizer_object=fast)).stream()
     assert [decoder.push([token_id]) for token_id in (0, 1, 2, 0)] == ["a", " b", "c", " a"]
+
+
+@pytest.mark.parametrize("kind", ["byte_level", "normalized", "byte_fallback"])
+def test_the_bytes_of_tokens_join_to_the_bytes_of_the_text(kind: str) -> None:
+    tokenizer, text = Tokenizer(KINDS[kind]()), "the 語🎉 aé \ufffd hello"
+    token_ids = tokenizer.encode(text)
+    found = [tokenizer.token_bytes(token_id) for token_id in token_ids]
+    assert b"".join(found) == text.encode()
+    assert len(found) > len(text), "characters in several tokens"
+    assert tokenizer.token_bytes(tokenizer.encode("<eos>")[0]) == b"<eos>"
 
 
 @pytest.mark.parametrize("word", ["hello", "-1", "+1", "1.0", "1_0", "²", "٣", "1" * 5000])

@@ -1,6 +1,7 @@
 """Decodes tokens of byte-level tokenizers by a table of their bytes, as `tokenizers` does."""
 
 import codecs
+import re
 from collections.abc import Callable, Sequence, Set
 
 # Characters that stand for bytes in the vocabulary of a byte-level BPE (GPT-2, Radford et al.,
@@ -10,6 +11,15 @@ OTHERS = tuple(byte for byte in range(0x100) if byte not in PRINTABLE)
 BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {
     chr(0x100 + i): byte for i, byte in enumerate(OTHERS)
 }
+# A byte in the vocabulary of SentencePiece, where no other token has its character.
+BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+def byte_level(token: str) -> bytes:
+    """Bytes of a token of a byte-level vocabulary."""
+    # A token with any other character is text, as those are that were added later.
+    is_bytes = all(character in BYTE_OF for character in token)
+    return bytes(map(BYTE_OF.__getitem__, token)) if is_bytes else token.encode()
 
 
 class ByteDecoder:
@@ -39,10 +49,7 @@ class ByteDecoder:
         content = self._bytes.get(token_id)
         if content is None:
             token = "" if token_id in self._special_ids else self._token_of(token_id) or ""
-            # A token with any other character is text, as those are that were added later.
-            is_bytes = all(character in BYTE_OF for character in token)
-            content = bytes(map(BYTE_OF.__getitem__, token)) if is_bytes else token.encode()
-            self._bytes[token_id] = content
+            content = self._bytes[token_id] = byte_level(token)
         return content
 
 

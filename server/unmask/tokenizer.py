@@ -12,12 +12,12 @@ from transformers import PreTrainedTokenizerFast
 
 from unmask import lfs_pointer
 from unmask.byte_bpe import check_added_tokens, is_byte_bpe, read_byte_bpe
-from unmask.byte_decoder import ByteDecoder, ByteStream
+from unmask.byte_decoder import BYTE_TOKEN, ByteDecoder, ByteStream, byte_level
 from unmask.chat_templates import ChatRenderer, check_templates, read_template
 from unmask.control_tokens import MARKUP, ControlTokens, control_ids, fast_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.id_tokenizer import IdTokenizer as IdTokenizer
-from unmask.stream_decoder import StreamDecoder
+from unmask.stream_decoder import REPLACEMENT, StreamDecoder
 from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
@@ -213,6 +213,15 @@ class Tokenizer:
         if text is None:
             text = self._texts[token_id] = self.decode([token_id], skip_special_tokens=False)
         return text
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """UTF-8 of a single token, special tokens included; maybe a part of a character."""
+        text = self.token_text(token_id)
+        (piece,) = self.pieces((token_id,)) if REPLACEMENT in text else (text,)
+        if REPLACEMENT in piece or piece == text:
+            return text.encode()
+        byte = BYTE_TOKEN.fullmatch(piece)
+        return byte_level(piece) if byte is None else bytes((int(byte[1], 16),))
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """The vocabulary's own spelling of each token, such as `Ġhi`."""

@@ -21,6 +21,7 @@ from unmask.types import (
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 HI = [{"role": "user", "content": "hi"}]
+TEXTS = TokenTexts(TOKENIZER.token_text, TOKENIZER.token_bytes)
 
 
 def complete(call, **fields):
@@ -214,7 +215,7 @@ def test_chat_logprobs_are_a_list_of_tokens(call, engine):
 
 def test_a_chosen_token_has_the_same_logprob_among_the_likeliest():
     chosen = TokenLogprob(72, -0.25, ((65, -0.125), (72, -0.2500001)))
-    (item,) = chat_logprobs(TokenTexts(TOKENIZER.token_text), [chosen])["content"]
+    (item,) = chat_logprobs(TEXTS, [chosen])["content"]
     assert item["logprob"] == -0.25
     assert [top["logprob"] for top in item["top_logprobs"]] == [-0.125, -0.25]
 
@@ -225,10 +226,13 @@ def test_chat_logprobs_without_alternatives(call, engine):
     assert engine.requests[0].sampling.logprobs == 0
 
 
-def test_bytes_of_half_a_character_are_unknown(call):
+def test_the_bytes_of_tokens_join_to_the_answer(call):
     (choice,) = chat(call, logprobs=True)["choices"]
-    halves = [item for item in choice["logprobs"]["content"] if item["token"] == "�"]
-    assert [item["bytes"] for item in halves] == [None, None]
+    *content, end = choice["logprobs"]["content"]
+    assert [len(item["bytes"]) for item in content if item["token"] == "�"] == [1, 1]
+    joined = b"".join(bytes(item["bytes"]) for item in content)
+    assert joined.decode() == choice["message"]["content"]
+    assert bytes(end["bytes"]) == b"<|end|>"
 
 
 def test_token_ids_are_in_the_fields_of_vllm(call):

@@ -19,10 +19,13 @@ LOWEST = -9999.0  # JSON has no -inf; vLLM's value
 
 
 class TokenTexts:
-    """A cache of the texts of single tokens."""
+    """A cache of the texts of single tokens, and of their bytes."""
 
-    def __init__(self, token_text: Callable[[int], str]) -> None:
+    def __init__(
+        self, token_text: Callable[[int], str], token_bytes: Callable[[int], bytes]
+    ) -> None:
         self.text = lru_cache(maxsize=65_536)(token_text)
+        self.bytes = lru_cache(maxsize=65_536)(token_bytes)
 
 
 class TextOffsets:
@@ -136,10 +139,11 @@ def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> ChatLo
 
 
 def _entry(texts: TokenTexts, token_id: int, logprob: float) -> TokenLikelihood:
-    text = texts.text(token_id)
-    # A token that is part of a character decodes to a replacement character: its bytes are lost.
-    content = None if REPLACEMENT in text else list(text.encode())
-    return {"token": text, "logprob": _finite(logprob), "bytes": content}
+    return {
+        "token": texts.text(token_id),
+        "logprob": _finite(logprob),
+        "bytes": list(texts.bytes(token_id)),
+    }
 
 
 def _finite(logprob: float) -> float:

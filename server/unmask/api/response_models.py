@@ -134,11 +134,11 @@ class CompletionChunkChoice(TypedDict):
 
 @exact
 class TokenLikelihood(TypedDict):
-    """A token; `bytes` is null where it is a part of a character."""
+    """A token; `bytes` may be a part of a character."""
 
     token: str
     logprob: float
-    bytes: list[int] | None
+    bytes: list[int]
 
 
 @exact

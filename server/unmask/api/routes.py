@@ -92,7 +92,10 @@ PAGE_POLICY = (
 def generation_endpoints(backend: Backend) -> list[tuple[Dialect[Any], Endpoint]]:
     """The endpoint of each dialect."""
     # Looked up late: there is no tokenizer before the model is loaded.
-    texts = TokenTexts(lambda token_id: backend.client.tokenizer.token_text(token_id))
+    texts = TokenTexts(
+        lambda token_id: backend.client.tokenizer.token_text(token_id),
+        lambda token_id: backend.client.tokenizer.token_bytes(token_id),
+    )
     return [(d, GenerationEndpoint(d, backend, texts).respond) for d in DIALECTS]
 
 

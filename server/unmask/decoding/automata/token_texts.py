@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unmask.byte_decoder import BYTE_OF
+from unmask.byte_decoder import BYTE_TOKEN, byte_level
 from unmask.errors import InvalidRequest
 
 BRACKETED = re.compile(r"[<\[].+[>\]]", re.DOTALL)  # added tokens that mark parts of a text
-BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # Parts of a decoder that join tokens as they are; `Strip` takes a space off an answer's start.
 JOINING = frozenset(("Fuse", "Strip", "ByteFallback", "Replace", "Metaspace", "ByteLevel"))
 
@@ -41,7 +40,7 @@ def read_token_texts(tokenizer_json: str, num_tokens: int) -> TokenTexts:
     tokens: list[bytes | None] = [None] * num_tokens
     for text, i in ids.items():
         if i < num_tokens:
-            tokens[i] = _byte_level(text) if "ByteLevel" in kinds else _sentencepiece(text, parts)
+            tokens[i] = byte_level(text) if "ByteLevel" in kinds else _sentencepiece(text, parts)
     specials = {}
     for token in raw["added_tokens"]:
         i, text = token["id"], token["content"]
@@ -52,7 +51,7 @@ def read_token_texts(tokenizer_json: str, num_tokens: int) -> TokenTexts:
             specials[text] = i
             tokens[i] = None
         else:
-            tokens[i] = _byte_level(text) if "ByteLevel" in kinds else _sentencepiece(text, parts)
+            tokens[i] = byte_level(text) if "ByteLevel" in kinds else _sentencepiece(text, parts)
     unknown = raw["model"].get("unk_token")
     if isinstance(unknown, str) and unknown in ids and ids[unknown] < num_tokens:
         tokens[ids[unknown]] = None
@@ -67,12 +66,6 @@ def _parts(decoder: Any) -> Iterator[Mapping[str, Any]]:
             yield from _parts(part)
     else:
         yield decoder
-
-
-def _byte_level(text: str) -> bytes:
-    # A token with any other character was added as text.
-    is_bytes = all(character in BYTE_OF for character in text)
-    return bytes(BYTE_OF[character] for character in text) if is_bytes else text.encode()
 
 
 def _sentencepiece(text: str, parts: list[Mapping[str, Any]]) -> bytes:
