@@ -115,7 +115,35 @@ def test_a_port_has_one_purpose():
     guarded(ServerConfig(uds="/run/unmask.sock", port=9100, health_port=9100))
 
 
-@pytest.mark.parametrize("origin", ["http://a.example/", "a.example", "http://a b", "", "http://"])
+@pytest.mark.parametrize("host", ["::1", "[::1]", "FE80::2.3.4.5"])
+def test_an_address_is_allowed_with_brackets_and_without(call, host):
+    config = guarded(ServerConfig(allowed_hosts=("a.example", host)))
+    header = f"[{host.strip('[]')}]"
+    for name in (header, f"{header}:8000"):
+        assert call("GET", "/v1/models", config, headers={"host": name}).status_code == 200
+    assert call("GET", "/v1/models", config, headers={"host": "[::2]"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["a.example:8000", "http://a.example", "*.a.example", "[::1]:80", "a b", ""]
+)
+def test_a_host_that_no_browser_asks_for_is_refused(host):
+    with pytest.raises(InvalidConfig, match=r"names such as gpu\.example\.com, without a port"):
+        guarded(ServerConfig(allowed_hosts=("a.example", host)))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://a.example/",
+        "a.example",
+        "http://a b",
+        "",
+        "http://",
+        "https://*.a.example",
+        "http://A.example",
+    ],
+)
 def test_an_origin_that_no_browser_sends_is_refused(origin):
     with pytest.raises(InvalidConfig, match="origins such as http://localhost:3000"):
         guarded(ServerConfig(cors_origins=("https://a.example", origin)))

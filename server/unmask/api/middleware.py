@@ -113,12 +113,13 @@ def _handler(scope: Scope) -> str:
 class AllowedHosts:
     """Refuses requests for other host names than `hosts`, which prevents DNS rebinding.
 
-    Health checks are answered under any name.
+    IPv6 addresses may be in brackets, as they are in the header. Health checks are answered under
+    any name.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
         self.app = app
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = {host.lower().strip("[]") for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in HEALTH_PATHS or self._is_known(scope):
@@ -132,7 +133,7 @@ class AllowedHosts:
     def _is_known(self, scope: Scope) -> bool:
         host = header(scope, b"host").strip().lower()
         name, colon, port = host.rpartition(":")
-        return (name if colon and port.isdecimal() else host) in self._hosts
+        return (name if colon and port.isdecimal() else host).strip("[]") in self._hosts
 
 
 class ApiKey:

@@ -9,7 +9,8 @@ from unmask.config import Config, ModelConfig, ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.models.hub import check_path
 
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]+|null")  # of the `Origin` header
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#*A-Z]+|null")  # of the `Origin` header
+HOST = re.compile(r"[^\s/:*@\[\]]+|\[?[\da-fA-F.]*(:[\da-fA-F.]*){2,}\]?")  # a name, an address
 
 
 def check_files(config: Config) -> None:
@@ -32,7 +33,7 @@ def check_server(server: ServerConfig) -> None:
     """Raise `InvalidConfig` for settings of the server that cannot hold together.
 
     They are processes of what has only one, a port for two purposes, a key without a certificate,
-    and origins that no browser sends.
+    and hosts and origins that no browser sends.
     """
     for name in ("data_parallel", "api_processes"):
         if server.engine == "thread" and getattr(server, name) > 1:
@@ -43,11 +44,17 @@ def check_server(server: ServerConfig) -> None:
         raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
     if server.uds is None and server.port != 0 and server.health_port == server.port:
         raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
+    for host in server.allowed_hosts:
+        if host != "*" and not HOST.fullmatch(host):
+            raise InvalidConfig(
+                "server.allowed_hosts must be '*' or names such as gpu.example.com, without a "
+                f"port, got {host!r}"
+            )
     for origin in server.cors_origins:
         if origin != "*" and not ORIGIN.fullmatch(origin):
             raise InvalidConfig(
-                "server.cors_origins must be '*' or origins such as http://localhost:3000, "
-                f"without a path, got {origin!r}"
+                "server.cors_origins must be '*' or origins such as http://localhost:3000, in "
+                f"lower case, without a path, got {origin!r}"
             )
 
 

@@ -23,7 +23,7 @@ from unmask.settings import SECTIONS, Resolved
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @with_config(*SECTIONS)
