@@ -347,3 +347,41 @@ def test_an_answer_is_in_sight_before_it_is_asked_for(page):
     shown, scrolled = "log.append(answer.article);", "log.scrollTop = log.scrollHeight;"
     asked = script.index("await fetch(isChat")
     assert script.index(shown) < script.index(scrolled) < asked
+
+
+def body_of(page: str, head: str) -> str:
+    """What a function at the top of the script does."""
+    _, mark, rest = script_of(page).partition(f"{head} {{\n")
+    assert mark, head
+    return rest.partition("\n}")[0]
+
+
+def test_the_end_of_an_answer_moves_neither_focus_nor_scrolling_of_a_reader_elsewhere(page):
+    end = body_of(page, "async function run(text)").partition("const follows = isAtEnd();")[2]
+    end = end.partition("const stopped =")[2]
+    assert end.index("const follows = isAtEnd();") < end.index("answer.finish(problem")
+    assert "if (follows) log.scrollTop = log.scrollHeight;" in end
+    assert re.search(r"if \(own\.includes\(document\.activeElement\)\) [^;]*\.focus\(\);", end)
+    assert (end.count(".scrollTop ="), end.count(".focus()")) == (1, 1)
+
+
+def test_controls_agree_with_the_fields_that_a_browser_restores(page):
+    """Going back fills fields in without events of theirs."""
+    restored = body_of(page, 'addEventListener("pageshow", () =>')
+    assert "showNumber();\n  showMode();" in restored
+    assert "hidden = !number" in body_of(page, "function showNumber()")
+    assert "value" not in body_of(page, "function showNumber()").replace('$("policy").value', "")
+    assert '$("max_tokens").disabled = ' in body_of(page, "function showMode()")
+    assert '$("max_tokens").value ||= ' in body_of(page, "async function connect()")
+
+
+def test_each_line_has_the_direction_of_its_script(page):
+    assert rules(page, ".said, textarea") == [{"unicode-bidi": "plaintext"}]
+
+
+def test_screen_readers_are_told_who_speaks(page):
+    assert {'turn("user", "You")', 'turn("answer", "Answer")'} == set(
+        re.findall(r"turn\(\"[^)]*\)", page)
+    )
+    assert 'article.setAttribute("aria-label", name);' in page
+    assert '<span aria-hidden="true">░▒▓</span>' in page
