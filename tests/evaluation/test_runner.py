@@ -2,14 +2,14 @@
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, cast
 
 import pytest
 
-from unmask.errors import InvalidConfig
+from unmask.errors import InvalidConfig, InvalidRequest, context_exceeded
 from unmask.evaluation.runner import Setting, default_settings, run_evaluation
 from unmask.evaluation.suite import EvalProblem, load_suite
 from unmask.llm import LLM, Completion
@@ -38,6 +38,17 @@ class KnowsOneAnswer:
         )
         finish = Finish(FinishReason.STOP, usage)
         return [Completion((7,), (4, 0), "4", finish) for _ in conversations]
+
+    @property
+    def tokenizer(self) -> Self:
+        return self
+
+    def apply_chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        return list(map(ord, messages[0]["content"]))
+
+    def stream(self, ids: list[int], _: SamplingParams) -> None:
+        if len(ids) > 5:
+            raise context_exceeded(5, f"you sent {len(ids)}", "messages")
 
 
 def problem(
@@ -152,3 +163,54 @@ def test_schemas_and_templates_are_kept_to(tmp_path: Path) -> None:
         several = Setting("several", SamplingParams(temperature=0.0, open_blocks=2))
         [alike] = run_evaluation(llm, [right, problems[1]], [several])  # held to it as well
     assert result.accuracy == alike.accuracy == 1.0
+
+
+def test_a_problem_that_does_not_fit_is_named_before_any_is_answered() -> None:
+    fake = KnowsOneAnswer()
+    long = replace(PROBLEMS[0], messages=({"role": "user", "content": "123456"},))
+    with pytest.raises(InvalidRequest, match=r"problem 3, of task add: .* context length is 5"):
+        run_evaluation(cast(LLM, fake), [*PROBLEMS[:2], long], default_settings())
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"messages": "hi"}, "messages must be a list"),
+        ({"messages": ["hi"]}, "messages must be a list of objects with a role"),
+        ({"messages": [{"content": "hi"}]}, "messages must be a list of objects with a role"),
+        ({"task": None}, "task must be a str, got None"),
+        ({"reference": 4}, "reference must be a str, got 4"),
+        ({"checker": "exactly"}, "checker must be exact, final, json, story or python, got"),
+        ({"checker": "json", "reference": "{"}, "the reference is not JSON"),
+        ({"checker": "story", "reference": "1"}, "the reference must be an object"),
+        ({"checker": "python", "reference": "[[1]]"}, "the reference must be a list of"),
+        ({"template": ["a", 1.5]}, "template must be a list of texts and numbers"),
+        ({"schema": {}}, "schema must be a str"),
+    ],
+)
+def test_a_line_that_is_no_problem_is_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    good = {"task": "add", "messages": [{"role": "user", "content": "?"}]}
+    good |= {"checker": "exact", "reference": "4"}
+    file = tmp_path / "suite.jsonl"
+    file.write_text(f"{json.dumps(good)}\n\n{json.dumps(good | change)}\n")
+    with pytest.raises(InvalidConfig, match=rf"suite\.jsonl, line 3: {message}"):
+        load_suite(file)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 9999])
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "suite.jsonl"
+    file.write_text(text)
+    with pytest.raises(InvalidConfig, match=r"suite\.jsonl, line 1: "):
+        load_suite(file)
+
+
+def test_a_suite_that_cannot_be_unpacked_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b"{}" * 99)[:-9])
+    (tmp_path / "odd.jsonl").write_bytes(b"\xff")
+    for name in ("cut.jsonl.gz", "odd.jsonl"):
+        with pytest.raises(InvalidConfig, match="no evaluation suite at"):
+            load_suite(tmp_path / name)

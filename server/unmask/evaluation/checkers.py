@@ -11,10 +11,12 @@ from typing import Any
 PYTHON_TIMEOUT_S = 60.0  # of a batch
 SINGLE_TIMEOUT_S = 5.0
 
-# Run in a separate interpreter: each source in a fresh namespace, values compared by repr.
+# Run in a separate interpreter: each source in a fresh namespace, values compared by repr. Answers
+# may print: stdout has the verdicts alone.
 _HARNESS = """
-import json, sys
+import json, os, sys
 verdicts = []
+verdicts_to, sys.stdout = sys.stdout, open(os.devnull, "w")
 for source, cases in json.load(sys.stdin):
     try:
         scope = {"__builtins__": __builtins__}
@@ -22,7 +24,7 @@ for source, cases in json.load(sys.stdin):
         verdicts.append(all(repr(eval(call, scope)) == value for call, value in cases))
     except BaseException:
         verdicts.append(False)
-json.dump(verdicts, sys.stdout)
+json.dump(verdicts, verdicts_to)
 """
 
 
@@ -39,11 +41,19 @@ def check_final(answer: str, reference: str) -> bool:
 
 
 def check_json(answer: str, reference: str) -> bool:
-    """True if both are JSON of equal value."""
+    """True if both are JSON of equal value; true is not 1."""
     try:
-        return bool(json.loads(answer) == json.loads(reference))
-    except ValueError:
+        return _is_same(json.loads(answer), json.loads(reference))
+    except (ValueError, RecursionError):  # the latter of "[[[[..."
         return False
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(_is_same(value[k], other[k]) for k in value)
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_is_same, value, other))
+    return isinstance(value, bool) is isinstance(other, bool) and bool(value == other)
 
 
 def check_story(answer: str, reference: str) -> bool:
@@ -140,6 +150,27 @@ _TEXT_CHECKERS: Mapping[str, Callable[[str, str], bool]] = {
     "json": check_json,
     "story": check_story,
 }
+
+
+def check_reference(checker: str, reference: str) -> None:
+    """Raise `ValueError` for a checker that is not there, and a reference that it cannot read."""
+    if checker != "python" and checker not in _TEXT_CHECKERS:
+        raise ValueError(f"checker must be {', '.join(_TEXT_CHECKERS)} or python, got {checker!r}")
+    if checker not in ("json", "story", "python"):
+        return
+    try:
+        value = json.loads(reference)
+    except ValueError as error:
+        raise ValueError(f"the reference is not JSON: {error}") from None
+    if checker == "story" and not isinstance(value, dict):
+        raise ValueError("the reference must be an object")
+    if checker == "python":
+        cases = value if isinstance(value, list) and value else [None]
+        for case in cases:
+            match case:
+                case [str(), str()]:
+                    continue
+            raise ValueError("the reference must be a list of [expression, repr]")
 
 
 def check_all(items: Sequence[tuple[str, str, str]]) -> list[bool]:

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from unmask.errors import InvalidRequest
 from unmask.evaluation.checkers import check_all
 from unmask.evaluation.suite import EvalProblem
 from unmask.grammar import JsonSchema
@@ -108,7 +109,13 @@ def run_evaluation(
     settings: Sequence[Setting],
     progress: Progress | None = None,
 ) -> list[SettingResult]:
-    """Answer all problems at each setting; `progress` gets setting, prompts done and total."""
+    """Answer all problems at each setting; `progress` gets setting, prompts done and total.
+
+    Raises `InvalidRequest` before any is answered, with the number of the problem.
+    """
+    for number, problem in enumerate(problems, start=1):
+        if not problem.template:
+            _check(llm, problem, settings[0].sampling, number)
     return [_run(llm, problems, setting, progress) for setting in settings]
 
 
@@ -140,6 +147,16 @@ def _run(
         block_lengths=dict(sorted(Counter(usage.block_length for usage in usages).items())),
         elapsed_s=elapsed_s,
     )
+
+
+def _check(llm: LLM, problem: EvalProblem, sampling: SamplingParams, number: int) -> None:
+    ids = llm.tokenizer.apply_chat(problem.messages)
+    try:
+        llm.stream(ids, _sampling_of(problem, sampling))  # runs as it is read
+    except InvalidRequest as error:
+        if problem.schema is None and error.code != "context_length_exceeded":
+            raise  # every problem has these parameters
+        raise InvalidRequest(f"problem {number}, of task {problem.task}: {error}") from error
 
 
 def _answers(

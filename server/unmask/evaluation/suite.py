@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from unmask.errors import InvalidConfig
+from unmask.evaluation.checkers import check_reference
 
 DEFAULT_SUITE = Path(__file__).parent.parent / "embedded" / "eval.jsonl.gz"
 
@@ -37,27 +40,18 @@ def load_suite(
 ) -> list[EvalProblem]:
     """Problems of a suite, of `tasks` if any, at most `limit` a task and phrasing.
 
-    Raises `InvalidConfig` for a suite that is not there and for unknown tasks.
+    Raises `InvalidConfig` for a suite that is not there or has a line that is no problem, and for
+    unknown tasks.
     """
     opener = gzip.open if path.suffix == ".gz" else open
+    problems: list[EvalProblem] = []
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
-            records = [json.loads(line) for line in lines]
-    except OSError as error:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    problems.append(_problem(line, f"{path}, line {number}"))
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InvalidConfig(f"no evaluation suite at {path}: {error}") from error
-    problems = [
-        EvalProblem(
-            task=record["task"],
-            messages=tuple(record["messages"]),
-            checker=record["checker"],
-            reference=record["reference"],
-            phrasing=record.get("phrasing"),
-            memorised=record.get("memorised", False),
-            schema=record.get("schema"),
-            template=tuple(record.get("template", ())),
-        )
-        for record in records
-    ]
     known = {problem.task for problem in problems}
     for task in tasks:
         if task not in known:
@@ -65,6 +59,46 @@ def load_suite(
     if tasks:
         problems = [problem for problem in problems if problem.task in tasks]
     return list(_at_most(problems, limit)) if limit is not None else problems
+
+
+def _problem(line: str, place: str) -> EvalProblem:
+    """Problem of a line; raises `InvalidConfig` with its place."""
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict):
+            raise ValueError("not an object")
+        problem = EvalProblem(
+            task=_checked(record, "task", str),
+            messages=tuple(_checked(record, "messages", list)),
+            checker=_checked(record, "checker", str),
+            reference=_checked(record, "reference", str),
+            phrasing=_checked(record, "phrasing", str, None),
+            memorised=_checked(record, "memorised", bool, False),
+            schema=_checked(record, "schema", str, None),
+            template=tuple(_checked(record, "template", list, ())),
+        )
+        check_reference(problem.checker, problem.reference)
+        for message in problem.messages:
+            match message:
+                case {"role": str()}:
+                    continue
+            raise ValueError("messages must be a list of objects with a role")
+        for part in problem.template:
+            if type(part) not in (str, int):
+                raise ValueError("template must be a list of texts and numbers of tokens")
+    except (ValueError, RecursionError) as error:
+        raise InvalidConfig(f"{place}: {error}") from error
+    return problem
+
+
+def _checked(record: dict[str, Any], name: str, kind: type, *default: Any) -> Any:
+    """Value of a field; raises `ValueError`."""
+    value = record.get(name, *default)
+    if default and value in default:
+        return value
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {value!r:.60}")
+    return value
 
 
 def _at_most(problems: Iterable[EvalProblem], limit: int) -> Iterable[EvalProblem]:
