@@ -22,9 +22,14 @@ class FakeOpenAI:
         self.num_open = 0
         self.most_open = 0
         self.chunk_s = 0.01
+        self.field = "content"  # of a delta
+        self.refuses_lists = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
+        if scope["path"] == "/v1/models" and self.refuses_lists:
+            await _answer(send, 401, b'{"error":\n{"message": "no key"}}')
+            return
         if scope["path"] == "/v1/models":
             await _answer(send, 200, json.dumps({"data": [{"id": "fake"}]}).encode())
             return
@@ -59,11 +64,13 @@ class FakeOpenAI:
             words = [] if prompt == "say nothing" else ["one ", "two ", "three"]
             for word in words:
                 await asyncio.sleep(self.chunk_s)
-                said = {"delta": {"content": word}} if chat else {"text": word}
+                said = {"delta": {self.field: word}} if chat else {"text": word}
                 await _event(send, {"choices": [{"index": 0, **said, "finish_reason": None}]})
             ended = {"delta": {}} if chat else {"text": ""}
             await _event(send, {"choices": [{"index": 0, **ended, "finish_reason": "stop"}]})
-            if self.tells_usage:
+            if prompt == "odd usage":
+                await _event(send, {"choices": [], "usage": {"completion_tokens": "many"}})
+            elif self.tells_usage:
                 await _event(send, {"choices": [], "usage": self._usage()})
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 

@@ -9,6 +9,7 @@ from unmask.bench.exchange import Target, first_model
 from unmask.bench.load import Load, Run, connect, run_load
 from unmask.bench.summary import Slo, summarise
 from unmask.bench.workload import Conversation
+from unmask.errors import InvalidConfig
 
 
 def send(app, prompts, load, *, endpoint="chat", **fields) -> Run:
@@ -84,6 +85,7 @@ def test_an_open_loop_does_not_wait_for_answers():
         ("hang up", "truncated"),
         ("fail", "stream_error"),
         ("gibberish", "malformed"),
+        ("odd usage", "malformed"),
     ],
 )
 def test_failures_are_told_by_kind(prompt, kind):
@@ -120,3 +122,19 @@ def test_servers_that_tell_no_usage_have_their_chunks_counted():
     summary = summarise(send(FakeOpenAI(tells_usage=False), ["a"], Load(1)), Slo())
     assert summary.tokens_counted
     assert (summary.output_tokens, summary.prompt_tokens) == (3, None)
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "tool_calls"])
+def test_reasoning_and_calls_are_text_too(name):
+    app = FakeOpenAI(tells_usage=False)
+    app.field = name
+    (record,) = send(app, ["hello"], Load(1)).records
+    assert record.num_tokens == 3
+    assert record.first_text_s < record.latency_s
+
+
+def test_a_server_that_lists_no_models_is_told_with_its_answer():
+    app = FakeOpenAI()
+    app.refuses_lists = True
+    with pytest.raises(InvalidConfig, match=r"does not list its models: HTTP 401 .*no key"):
+        send(app, ["hello"], Load(1))

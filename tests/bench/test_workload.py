@@ -23,12 +23,26 @@ def test_packed_json_lines_hold_texts_token_ids_or_conversations(tmp_path):
     assert read_prompts(file) == ("one", (1, 2), Conversation((message,)))
 
 
-@pytest.mark.parametrize("text", ['{"text": 1}', "[]", "{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"text": 1}', "[]", "{", '{"prompt": null}', '{"prompt": ["a"]}', '{"prompt": []}'),
+        *('{"messages": "hi"}', '{"messages": ["hi"]}', "[" * 9999),
+    ],
+)
 def test_a_line_without_a_prompt_is_named(tmp_path, text):
     file = tmp_path / "prompts.jsonl"
-    file.write_text('{"prompt": "a"}\n' + text)
-    with pytest.raises(InvalidConfig, match=r"prompts\.jsonl, prompt 2: not an object"):
+    file.write_text('{"prompt": "a"}\n\n' + text)
+    with pytest.raises(InvalidConfig, match=r"prompts\.jsonl, line 3: not (an object|JSON)"):
         read_prompts(file)
+
+
+def test_only_newlines_part_prompts(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_bytes('{"prompt": "one\u2028two\x85"}\r\n'.encode())
+    assert read_prompts(file) == ("one\u2028two\x85",)
+    (tmp_path / "prompts.txt").write_bytes("one\u2028two\r\nthree".encode())
+    assert read_prompts(tmp_path / "prompts.txt") == ("one\u2028two", "three")
 
 
 def test_files_that_are_empty_or_missing_are_refused(tmp_path):
@@ -37,6 +51,11 @@ def test_files_that_are_empty_or_missing_are_refused(tmp_path):
         read_prompts(tmp_path / "empty.txt")
     with pytest.raises(InvalidConfig, match="cannot read"):
         read_prompts(tmp_path / "none.txt")
+    packed = gzip.compress(b"hello" * 99)
+    for broken in (packed[:-9], packed[:12] + b"\xff" * 9):
+        (tmp_path / "cut.txt.gz").write_bytes(broken)
+        with pytest.raises(InvalidConfig, match="cannot read"):
+            read_prompts(tmp_path / "cut.txt.gz")
 
 
 def test_random_prompts_depend_on_the_seed_only():

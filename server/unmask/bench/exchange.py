@@ -14,6 +14,7 @@ from unmask.errors import InvalidConfig
 
 Endpoint = Literal["chat", "completions"]
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
+TEXTS = ("content", "reasoning_content", "reasoning", "tool_calls")  # of a delta, by any server
 MAX_DETAIL = 300
 
 
@@ -43,9 +44,9 @@ class Target:
 class Record:
     """Result of one request; times are in seconds since it was sent.
 
-    `first_text_s` is the time to the first final text, `gaps_s` are the times between chunks of
-    text. `num_tokens` counts chunks if the server sends no usage (`counted`). `error` is the kind
-    of failure, or None.
+    `first_text_s` is the time to the first final text, of an answer, its reasoning or a call;
+    `gaps_s` are the times between chunks of text. `num_tokens` counts chunks if the server sends
+    no usage (`counted`). `error` is the kind of failure, or None.
     """
 
     latency_s: float
@@ -80,8 +81,8 @@ class _Stream:
             return
         self.usage = chunk.get("usage") or self.usage
         for choice in chunk.get("choices") or ():
-            text = choice.get("text") or (choice.get("delta") or {}).get("content")
-            if text:
+            delta = choice.get("delta") or {}
+            if choice.get("text") or any(delta.get(name) for name in TEXTS):
                 self.text_times_s.append(time.perf_counter() - self.started_s)
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
 
@@ -92,7 +93,7 @@ class _Stream:
         if self.finish_reason is None:
             return Record(latency_s, error="truncated", detail="no finish_reason before the end")
         times_s = self.text_times_s
-        counted = "completion_tokens" not in self.usage
+        counted = self.usage.get("completion_tokens") is None
         return Record(
             latency_s=latency_s,
             # An answer without text (end of sequence at once) counts its end as first text.
@@ -119,6 +120,7 @@ async def exchange(client: httpx.AsyncClient, target: Target, prompt: Prompt) ->
                 return _failure(stream, kind, detail)
             async for data in _events(response):
                 stream.take(data)  # until the end, so that the connection can be reused
+        return stream.to_record()
     except httpx.TimeoutException as error:
         return _failure(stream, "timeout", repr(error))
     except httpx.ConnectError as error:
@@ -127,7 +129,6 @@ async def exchange(client: httpx.AsyncClient, target: Target, prompt: Prompt) ->
         return _failure(stream, "disconnected", repr(error))
     except (ValueError, TypeError, AttributeError) as error:
         return _failure(stream, "malformed", repr(error))
-    return stream.to_record()
 
 
 def _failure(stream: _Stream, kind: str, detail: str) -> Record:
@@ -151,6 +152,10 @@ async def first_model(client: httpx.AsyncClient, base_url: str) -> str:
         response = await client.get(base_url + "/v1/models")
         response.raise_for_status()
         model = response.json()["data"][0]["id"]
+    except httpx.HTTPStatusError as error:
+        status = f"HTTP {error.response.status_code} {error.response.reason_phrase}".strip()
+        detail = " ".join(error.response.text.split())[:MAX_DETAIL]
+        raise InvalidConfig(f"{base_url} does not list its models: {status}: {detail}") from error
     except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InvalidConfig(f"{base_url} does not list its models: {error!r}") from error
     return str(model)

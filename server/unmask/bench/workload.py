@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +48,15 @@ def read_prompts(file: Path) -> tuple[Prompt, ...]:
     try:
         raw = file.read_bytes()
         text = (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise InvalidConfig(f"cannot read prompts from {file}: {error}") from error
-    lines = [line for line in text.splitlines() if line.strip()]
+    # Not `splitlines`: JSON may have other separators, such as U+2028, within its texts.
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    prompts: list[Prompt]
     if ".jsonl" in file.suffixes:
-        prompts = [_prompt_of(line, file, i) for i, line in enumerate(lines, start=1)]
+        prompts = [_prompt_of(line, file, i) for i, line in lines]
     else:
-        prompts = list(lines)
+        prompts = [line.removesuffix("\r") for _, line in lines]
     if not prompts:
         raise InvalidConfig(f"{file} has no prompts")
     return tuple(prompts)
@@ -61,16 +64,18 @@ def read_prompts(file: Path) -> tuple[Prompt, ...]:
 
 def _prompt_of(line: str, file: Path, number: int) -> Prompt:
     try:
-        entry = json.loads(line)
-        if "messages" in entry:
-            return Conversation(tuple(entry["messages"]))
-        prompt = entry["prompt"]
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{file}, prompt {number}: not an object with `prompt` or `messages`"
-        raise InvalidConfig(message) from error
-    if isinstance(prompt, list):
-        return tuple(int(token_id) for token_id in prompt)
-    return str(prompt)
+        match json.loads(line):
+            case {"messages": [*messages]} if all(isinstance(one, dict) for one in messages):
+                return Conversation(tuple(messages))
+            case {"prompt": str(prompt)}:
+                return prompt
+            case {"prompt": [*ids]} if ids and all(type(token_id) is int for token_id in ids):
+                return tuple(ids)
+    except (ValueError, RecursionError) as error:
+        raise InvalidConfig(f"{file}, line {number}: not JSON: {error}") from error
+    raise InvalidConfig(
+        f"{file}, line {number}: not an object with `prompt`, a text or token ids, or `messages`"
+    )
 
 
 def random_prompts(
