@@ -8,6 +8,7 @@ make bench ARGS="--memory"          peak memory of 64 requests of 512 tokens
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -126,19 +127,17 @@ def measure_soak(
     """Memory after each part of many short requests, and after the last one has ended."""
     part = -(-num_requests // SOAK_SAMPLES)
     curve_mib: list[float] = []
-    errors: dict[str, int] = {}
-    num_failed = 0
+    summaries: list[Summary] = []
     with serving(server_args) as server:
         for number in range(SOAK_SAMPLES):
             load = Load(part, SOAK_CONCURRENCY, seed=number)
             fields = {"max_tokens": SOAK_MAX_TOKENS, "temperature": 1.0}
-            summary = summarise(run(server, prompts, load, fields), Slo())
-            num_failed += summary.num_failed
-            errors |= summary.errors
+            summaries.append(summarise(run(server, prompts, load, fields), Slo()))
             curve_mib.append(server.rss_mib())
             print(f"{(number + 1) * part} requests: {curve_mib[-1]:.1f} MiB")
         metrics = server.metrics()
         peak_mib = server.peak_rss_mib()
+    errors = total_errors(summaries)
     settled_mib = curve_mib[SOAK_SAMPLES // 4 - 1]
     growth = max(curve_mib[SOAK_SAMPLES // 4 :]) / settled_mib - 1
     return {
@@ -151,15 +150,20 @@ def measure_soak(
         "rss_mib": curve_mib,
         "peak_rss_mib": peak_mib,
         "growth_after_first_quarter": growth,
-        "num_failed": num_failed,
-        "errors": errors,
+        "num_failed": sum(errors.values()),
+        "errors": dict(errors),
         "kv_pages_used_at_end": metrics["unmask_kv_pages_used"],
         "checks": {
             f"memory grows less than {SOAK_GROWTH:.0%}": growth < SOAK_GROWTH,
             "no page is held at the end": metrics["unmask_kv_pages_used"] == 0,
-            "every request completed": num_failed == 0,
+            "every request completed": not errors,
         },
     }
+
+
+def total_errors(summaries: Sequence[Summary]) -> Counter[str]:
+    """Failures of all loads, by their kinds."""
+    return sum((Counter(summary.errors) for summary in summaries), Counter[str]())
 
 
 def measure_memory(server_args: Sequence[str], prompts: Sequence[Prompt]) -> dict[str, Any]:
