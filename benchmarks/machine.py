@@ -1,16 +1,12 @@
 """Machine, versions and commit of a measurement."""
 
-import importlib.metadata
 import os
-import platform
-import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from unmask.evaluation import machine
+
 ROOT = Path(__file__).parent.parent
-LOAD_BEFORE = os.getloadavg()[0]  # at the start of the script
-PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "httpx")
 
 
 def describe() -> dict[str, Any]:
@@ -18,52 +14,5 @@ def describe() -> dict[str, Any]:
 
     Without a git history, the environment variable COMMIT names the commit.
     """
-    return {
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cpu": _cpu(),
-            "cores": os.cpu_count(),
-            "memory_gib": round(
-                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
-            ),
-            "gpu": _gpu(),
-            "system": platform.platform(),
-            "load_before": LOAD_BEFORE,
-        },
-        "versions": {"python": platform.python_version()} | _versions(),
-        "commit": _git("rev-parse", "HEAD") or os.environ.get("COMMIT", ""),
-        "uncommitted": _git("status", "--porcelain", "--", "server", "kernels").splitlines(),
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _gpu() -> str | None:
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        return subprocess.check_output(query, text=True).strip() or None
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
-
-
-def _git(*args: str) -> str:
-    try:
-        run = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return run.stdout.strip()
+    described = machine.describe()
+    return described | {"commit": described["commit"] or os.environ.get("COMMIT", "")}

@@ -1,7 +1,7 @@
 """Accuracy of the embedded model at each setting: `python -m benchmarks.quality`.
 
-Runs `unmask eval` on the shipped suite and adds machine, versions and commit to its JSON. With
-`--training RUN/last.pt` the history of the training run is written too.
+Runs `unmask eval` on the shipped suite. With `--training RUN/last.pt` the history of the training
+run is written too.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def training_record(checkpoint: Path) -> dict[str, object]:
 
 def _write(name: str, content: dict[str, object]) -> None:
     path = RESULTS / name
-    path.write_text(json.dumps(describe() | content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(path)
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--training", type=Path, help="checkpoint of the run to describe")
     options, arguments = parser.parse_known_args()
     if options.training is not None:
-        _write("embedded_training.json", training_record(options.training))
+        _write("embedded_training.json", describe() | training_record(options.training))
     _write("embedded_eval.json", evaluate(arguments))
 
 

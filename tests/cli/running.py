@@ -38,13 +38,13 @@ def unmask(*args: str, stdin: str = "", **environment: str) -> subprocess.Comple
 
 
 def unmask_here(
-    *args: str, stdin: str = "", **environment: str
+    *args: str, stdin: str | None = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in this process, which has the slow imports already."""
     out, err, code, root = io.StringIO(), io.StringIO(), 0, logging.getLogger()
     with (
         mock.patch.object(sys, "argv", ["unmask", *args]),
-        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        mock.patch.object(sys, "stdin", None if stdin is None else io.StringIO(stdin)),
         mock.patch.object(root, "handlers", []),
         mock.patch.object(root, "level", root.level),
         mock.patch.dict(os.environ, ENVIRONMENT | environment, clear=True),

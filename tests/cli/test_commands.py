@@ -13,6 +13,7 @@ from tests.support.golden import load_golden
 from unmask import LLM, __version__
 from unmask.cli.flags import SAMPLING
 from unmask.cli.generate import read_prompt
+from unmask.cli.output import err, out
 from unmask.config import Config, ModelConfig
 from unmask.options import OPTIONS
 from unmask.types import SamplingParams
@@ -48,7 +49,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
     assert {row.name for row in SAMPLING} <= set(SamplingParams.__dataclass_fields__)
 
 
-@pytest.mark.usual_cases(10)
+@pytest.mark.usual_cases(13)
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -70,6 +71,12 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
         (["bench", "--rate", "1", "--concurrency", "2"], "set --concurrency or --rate, not both"),
         (["bench", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not list its models"),
+        (["bench", "--url", "localhost:80"], "--url must be as http://localhost:8000, got 'local"),
+        (["bench", "--url", "http://[a"], "--url 'http://[a' is not a URL"),
+        (["bench", "--api-key", "key\n"], "--api-key (OPENAI_API_KEY) has characters that no"),
+        (["bench", "--json", "/"], "cannot write /: it is a folder"),
+        (["bench", "--plot", "/nowhere/a.svg"], "cannot write /nowhere/a.svg: there is no folder"),
+        (["eval", "--json", "/nowhere/a"], "cannot write /nowhere/a: there is no folder /nowhere"),
         (["bench", "--extra", "[]"], "--extra must be a JSON object"),
         (["bench", "--endpoint", "x"], "--endpoint must be chat or completions"),
         (["bench", "--random-len", "5", "--token-range", "9", "3"], "--token-range must be LOW"),
@@ -155,6 +162,27 @@ def test_generate_answers_in_the_order_asked(tiny_folder):
     assert alone["text"] == second["text"]
 
 
+def test_generate_prints_a_text_as_it_is(tiny_folder):
+    args = ["generate", "one", "--raw", "--model", str(tiny_folder), "--max-tokens", "300"]
+    args += ["--ignore-eos", "--temperature", "50", "--seed", "5"]
+    text = json.loads(unmask_here(*args, "--json").stdout)["text"]
+    assert set(text) & set("\a\b\t\v\f\r"), "any token is likely at that temperature"
+    assert unmask_here(*args).stdout == f"{text}\n"
+
+
+def test_messages_have_no_emoji_in_place_of_names(capsys):
+    out.print("/v1/:id:", markup=False)
+    err.print("/v1/:id:", markup=False)
+    assert capsys.readouterr() == ("/v1/:id:\n", "/v1/:id:\n")
+
+
+def test_a_closed_stdin_is_an_empty_one(tiny_folder):
+    run = unmask_here("generate", stdin=None)
+    assert (run.returncode, "give a prompt as an argument" in run.stderr) == (2, True)
+    run = unmask_here("chat", "--model", str(tiny_folder), stdin=None)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_generate_fills_what_is_between_two_texts(tmp_path):
     loaded = load_golden("llada", tmp_path)
     mask = str(loaded.info.mask_token_id)
@@ -193,18 +221,24 @@ def test_chat_keeps_a_conversation_until_it_is_reset(tiny_folder):
 def test_eval_prints_tasks_and_settings_and_writes_them(tiny_folder, tmp_path):
     suite, file = tmp_path / "suite.jsonl", tmp_path / "result.json"
     problem = {"messages": [{"role": "user", "content": "hi"}], "checker": "exact"}
-    lines = [problem | {"task": task, "reference": "x"} for task in ("add", "add", "sort")]
+    lines = [problem | {"task": task, "reference": "x"} for task in ("add", "add", "sort [/hard]")]
     suite.write_text("\n".join(map(json.dumps, lines)))
     args = ["eval", "--model", str(tiny_folder), "--suite", str(suite), "--max-tokens", "4"]
     run = unmask_here(*args, "--limit", "1", "--json", str(file))
     assert run.returncode == 0, run.stderr
-    for word in ("as given", "add", "sort", "0.0%", "tokens per step", "tokens/s"):
+    for word in ("as given", "add", "[/hard]", "sort", "0.0%", "tokens per step", "tokens/s"):
         assert word in run.stdout
     (result,) = json.loads(file.read_text())["results"]
     assert [task["num_prompts"] for task in result["tasks"]] == [1, 1]
     assert result["num_tokens"] <= 8
+    assert {"taken", "machine", "versions", "commit"} <= json.loads(file.read_text()).keys()
+    piped = unmask_here(*args, "--limit", "1", "--json", "-")
+    assert [one["num_prompts"] for one in json.loads(piped.stdout)["results"][0]["tasks"]] == [1, 1]
     wrong = unmask_here(*args, "--task", "none")
-    assert (wrong.returncode, wrong.stderr) == (2, "unmask: no task 'none'; there are add, sort\n")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "unmask: no task 'none'; there are add, sort [/hard]\n",
+    )
 
 
 def test_eval_draws_every_policy_at_several_settings(tiny_folder, tmp_path):

@@ -1,5 +1,6 @@
 """The `unmask` command: its subcommands and their error messages."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -51,8 +52,10 @@ def _root(
 
 def main() -> None:
     """Run the command line; an `UnmaskError` prints one line and exits with code 2."""
-    try:
-        app()
-    except UnmaskError as error:
-        typer.echo(f"unmask: {error}", err=True)
-        sys.exit(2)
+    with open(os.devnull, encoding="utf-8") as nothing:
+        sys.stdin = sys.stdin or nothing  # `<&-` closes it
+        try:
+            app()
+        except UnmaskError as error:
+            typer.echo(f"unmask: {error}", err=True)
+            sys.exit(2)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from unmask import __version__
 from unmask.cli.flags import with_sampling
-from unmask.cli.output import err, out
+from unmask.cli.output import STDOUT, check_writable, err, out, write_json
 from unmask.errors import InvalidConfig
 from unmask.types import SamplingParams
 
@@ -113,6 +113,8 @@ def bench(
     if rate is not None and is_sweep:
         raise InvalidConfig("--sweep and --plot go over --concurrency, not --rate")
     loads = [Load(num_requests, level, rate, warmup, order) for level in levels]
+    check_writable(json_path, plot)
+    server = Server(_base_url(url), model, _checked_key(api_key), timeout_s)
     num_prompts = warmup + num_requests
 
     def prompts_of(run: int) -> "list[Prompt]":
@@ -128,7 +130,6 @@ def bench(
         endpoint = "completions"
     if endpoint != "chat" and any(isinstance(prompt, Conversation) for prompt in known):
         raise InvalidConfig(f"{prompts} has conversations, which need --endpoint chat")
-    server = Server(url.rstrip("/").removesuffix("/v1"), model, api_key, timeout_s)
     body = {"max_tokens": DEFAULT_MAX_TOKENS} | given
     slo = Slo(slo_ttft_ms, slo_e2e_ms)
     source = str(prompts or (f"random, {random_len} ids" if random_len else "built-in"))
@@ -138,6 +139,25 @@ def bench(
     else:
         target, run = _run(server, endpoint, body, known, loads[0])
         _report(target, run, loads[0], source, slo, json_path)
+
+
+def _base_url(url: str) -> str:
+    """A server's URL without /v1; raises `InvalidConfig`."""
+    import httpx
+
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidConfig(f"--url {url!r} is not a URL: {error}") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidConfig(f"--url must be as http://localhost:8000, got {url!r}")
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise InvalidConfig("--api-key (OPENAI_API_KEY) has characters that no header may have")
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +186,8 @@ def _report(
         "slo": asdict(slo),
         "summary": summary.to_dict(),
     }
-    if _write(result, json_path):
+    write_json(result, json_path)
+    if json_path != STDOUT:
         out.print(*tables(summary, slo))
     _print_details({record.detail for record in run.records if record.error})
     if not summary.num_completed:
@@ -192,7 +213,8 @@ def _report_sweep(
         "slo": asdict(slo),
         "runs": [run.to_dict() for run in runs],
     }
-    if _write(result, json_path):
+    write_json(result, json_path)
+    if json_path != STDOUT:
         # Rows are longer than many terminals, which would fold each cell.
         Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH).print(sweep_table(runs))
     if plot is not None:
@@ -200,17 +222,6 @@ def _report_sweep(
     _print_details({detail for run in runs for detail in run.details})
     if not all(run.summary.num_completed for run in runs):
         raise typer.Exit(1)
-
-
-def _write(result: dict[str, Any], path: Path | None) -> bool:
-    """Write JSON to a file, if any, or to stdout; true if stdout is free for a table."""
-    text = json.dumps(result, indent=2)
-    if str(path) == "-":
-        typer.echo(text)
-        return False
-    if path is not None:
-        path.write_text(text + "\n", encoding="utf-8")
-    return True
 
 
 def _print_details(details: set[str]) -> None:

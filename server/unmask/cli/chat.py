@@ -81,7 +81,7 @@ def answer_live(llm: "LLM", messages: list[Message], sampling: SamplingParams) -
             if answer.take(event) and out.is_terminal:
                 live.update(_last_lines(answer.render()), refresh=True)
         live.update("", refresh=out.is_terminal)
-    out.print(answer.text, markup=False)
+    typer.echo(answer.text, color=True)
     assert answer.finish is not None, "every stream ends with a finish"
     usage, elapsed_s = answer.finish.usage, time.perf_counter() - started_s
     out.print(

@@ -1,6 +1,5 @@
 """`unmask eval`: accuracy and speed at each decoding setting."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,11 +9,12 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from unmask import __version__
 from unmask.cli.flags import with_config, with_sampling
 from unmask.cli.loading import load_llm
-from unmask.cli.output import err, out
+from unmask.cli.output import STDOUT, check_writable, err, out, write_json
 from unmask.errors import InvalidConfig
 from unmask.settings import Resolved
 from unmask.types import SamplingParams
@@ -59,12 +59,15 @@ def evaluate(
         ),
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write the result as JSON.")
+        Path | None,
+        typer.Option("--json", metavar="PATH", help="Write the result as JSON; - for stdout."),
     ] = None,
     resolved: Resolved,
     sampling: SamplingParams,
 ) -> None:
     """Measure accuracy on held-out problems, with the sampling flags or at several settings."""
+    from unmask.evaluation.frontier import draw
+    from unmask.evaluation.machine import describe
     from unmask.evaluation.policies import PROBLEMS_PER_TASK, policy_results, policy_settings
     from unmask.evaluation.suite import DEFAULT_SUITE, load_suite
 
@@ -77,25 +80,35 @@ def evaluate(
     problems = load_suite(suite, tasks=task or (), limit=limit)
     if not problems:
         raise InvalidConfig(f"{suite} has no problems")
+    check_writable(json_path, plot)
+    head = describe()
     with load_llm(resolved.config) as llm:
         settings = policy_settings(sampling, llm.model) if policies else _settings(sampling)
         results = _run(llm, problems, settings)
         if policies:
-            written = _show_policies(policy_results(settings, results), llm.model.name, plot)
+            found = policy_results(settings, results)
+            written = [_of_policy(one) | _to_dict(one.result) for one in found]
+            table = _policy_table(found)
+            # Rows are longer than many terminals, which would fold each cell.
+            wide = Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH)
         else:
-            out.print(_table(results))
             written = [_to_dict(result) for result in results]
-        if json_path is not None:
-            content: dict[str, Any] = {
-                "unmask": __version__,
-                "model": llm.model.name,
-                "suite": suite.name,
-                "tasks": task,
-                "limit": limit,
-                "settings": resolved.to_dict(),
-                "results": written,
-            }
-            json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            table, wide = _table(results), out
+        if json_path != STDOUT:
+            wide.print(table)
+        content = {
+            "unmask": __version__,
+            "model": llm.model.name,
+            "suite": suite.name,
+            "tasks": task,
+            "limit": limit,
+            "settings": resolved.to_dict(),
+            "results": written,
+        }
+        write_json(head | content, json_path)
+        if plot is not None:
+            title = f"{llm.model.name}: accuracy over tokens per forward pass"
+            plot.write_text(draw(found, title), encoding="utf-8")
 
 
 def _run(
@@ -112,21 +125,6 @@ def _run(
             bar.update(task, description=setting, completed=num_done, total=num_all)
 
         return run_evaluation(llm, problems, settings, progress)
-
-
-def _show_policies(
-    found: "Sequence[PolicyResult]", model_name: str, plot: Path | None
-) -> list[dict[str, Any]]:
-    """Print and draw the results of policies; returns them as JSON."""
-    from unmask.evaluation.frontier import draw
-
-    # Rows are longer than many terminals, which would fold each cell.
-    wide = Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH)
-    wide.print(_policy_table(found))
-    if plot is not None:
-        title = f"{model_name}: accuracy over tokens per forward pass"
-        plot.write_text(draw(found, title), encoding="utf-8")
-    return [_of_policy(one) | _to_dict(one.result) for one in found]
 
 
 def _check_free(sampling: SamplingParams) -> None:
@@ -159,11 +157,11 @@ def _table(results: "Sequence[SettingResult]") -> Table:
         notes = [phrasing] if phrasing is not None else []
         notes += ["memorised"] * first.memorised
         name = f"{first.task} ({', '.join(notes)})" if notes else first.task
-        table.add_row(name, str(first.num_prompts), *(f"{row.accuracy:.1%}" for row in rows))
+        table.add_row(Text(name), str(first.num_prompts), *(f"{row.accuracy:.1%}" for row in rows))
     table.add_section()
     for name in results[0].by_phrasing:
         accuracies = (f"{result.by_phrasing[name]:.1%}" for result in results)
-        table.add_row(f"all ({name})", "", *accuracies)
+        table.add_row(Text(f"all ({name})"), "", *accuracies)
     table.add_row("all but memorised", "", *(f"{result.accuracy:.1%}" for result in results))
     table.add_row("tokens per step", "", *(f"{result.tokens_per_step:.2f}" for result in results))
     table.add_row("rows per token", "", *(f"{result.rows_per_token:.2f}" for result in results))

@@ -9,7 +9,7 @@ import typer
 
 from unmask.cli.flags import with_config, with_sampling
 from unmask.cli.loading import load_llm
-from unmask.cli.output import err, out
+from unmask.cli.output import err
 from unmask.errors import InvalidRequest
 from unmask.settings import Resolved
 from unmask.types import Finish, Refinement, RefinementOptions, SamplingParams
@@ -86,7 +86,7 @@ def _show(
 
 def _write(text: str, finish: Finish, *, as_json: bool) -> None:
     if not as_json:
-        out.print(text, markup=False)
+        typer.echo(text, color=True)  # rich would expand tabs, and typer cut escape codes
         return
     entry = {
         "text": text,

@@ -2,16 +2,47 @@
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import typer
 from rich.console import Console
 
 from unmask.config import LogFormat, LogLevel
+from unmask.errors import InvalidConfig
 from unmask.log_context import REQUEST_ID
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+STDOUT = Path("-")
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Raise `InvalidConfig` for result files that cannot be written, before the work is done."""
+    for path in paths:
+        if path is None or path == STDOUT:
+            continue
+        if path.is_dir():
+            reason = "it is a folder"
+        elif not path.parent.is_dir():
+            reason = f"there is no folder {path.parent}"
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
+            reason = "permission denied"
+        else:
+            continue
+        raise InvalidConfig(f"cannot write {path}: {reason}")
+
+
+def write_json(result: dict[str, Any], path: Path | None) -> None:
+    """Write a result to a file, if any, or to stdout."""
+    text = json.dumps(result, indent=2)
+    if path == STDOUT:
+        typer.echo(text)
+    elif path is not None:
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 class UtcFormatter(logging.Formatter):
