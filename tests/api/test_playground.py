@@ -350,7 +350,7 @@ def test_an_answer_is_in_sight_before_it_is_asked_for(page):
 
 
 def body_of(page: str, head: str) -> str:
-    """What a function at the top of the script does."""
+    """Body of a function at the top of the script."""
     _, mark, rest = script_of(page).partition(f"{head} {{\n")
     assert mark, head
     return rest.partition("\n}")[0]
