@@ -18,7 +18,7 @@ from unmask.json_file import read_json
 logger = logging.getLogger(__name__)
 
 FILE = "chat_template.json"
-TRIAL_S = 15.0  # wall time on a busy machine for a trial of at most `CPU_S`
+TRIAL_S = 60.0  # wall time on a busy machine for a trial of at most `CPU_S`
 PLAIN = frozenset({"role", "content", "name"})
 # The library's own environment: sandboxed, and with the functions that templates expect.
 COMPILE: Callable[[str], Any] | None = getattr(chat_template_utils, "_compile_jinja_template", None)
