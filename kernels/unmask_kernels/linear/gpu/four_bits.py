@@ -22,6 +22,7 @@ from unmask_kernels.quantization.four_bits import (
     Codes,
     FourBitWeight,
 )
+from unmask_kernels.quantization.gpu import side_by_side
 from unmask_kernels.variant import Variant
 
 # Programs that keep a GPU's memory busy; a part has at least so many runs of inputs.
@@ -152,7 +153,7 @@ def four_bit_product(x: Tensor, weight: FourBitWeight) -> Tensor:
     (num_rows, num_inputs), num_outputs = x.shape, len(weight)
     if num_inputs != weight.num_inputs:
         raise ValueError(f"rows {tuple(x.shape)} do not fit a weight of {weight.num_inputs} inputs")
-    x = x if x.stride(1) == 1 else x.contiguous()
+    x = side_by_side(x)
     out = torch.empty((num_rows, num_outputs), dtype=x.dtype, device=x.device)
     if not num_rows:
         return out

@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.quantization.gpu import side_by_side
 from unmask_kernels.variant import Variant
 
 
@@ -59,7 +60,7 @@ def scaled_product_kernel(
 def scaled_product(x: Tensor, values: Tensor, scales: Tensor, capability: int) -> Tensor:
     """Implements `linear.quantized.product`."""
     (num_rows, num_inputs), num_outputs = x.shape, len(values)
-    x = x if x.stride(1) == 1 else x.contiguous()
+    x = side_by_side(x)
     out = torch.empty((num_rows, num_outputs), dtype=x.dtype, device=x.device)
     if not num_rows:
         return out

@@ -18,6 +18,7 @@ from unmask_kernels.moe.gpu.grouped import (
     multiply_gate_up,
 )
 from unmask_kernels.moe.types import PER_OUTPUT_NDIM
+from unmask_kernels.quantization.gpu import side_by_side
 from unmask_kernels.quantization.types import QuantizedRows
 from unmask_kernels.variant import Variant
 
@@ -64,8 +65,7 @@ def experts(
         out = residual.contiguous()
     if not num_rows:
         return out
-    if isinstance(x, Tensor) and x.stride(1) != 1:
-        x = x.contiguous()
+    x = side_by_side(x) if isinstance(x, Tensor) else x
     dtype = x.values.dtype if isinstance(x, QuantizedRows) else x.dtype
     if config is None:
         in_groups = gate_up_scales is not None and gate_up_scales.ndim > PER_OUTPUT_NDIM

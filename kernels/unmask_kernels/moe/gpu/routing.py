@@ -10,6 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
+from unmask_kernels.quantization.gpu import side_by_side
 from unmask_kernels.variant import Variant
 
 NOTHING = tl.constexpr(-(2**31))  # a rank below any expert's
@@ -261,7 +262,7 @@ def place_pairs_kernel(
 def router_logits(x: Tensor, weight: Tensor, tile: RouterTile | None = None) -> Tensor:
     """Partial sums [G, T, E] of the logits of rows [T, C], for a router's weight [E, C]."""
     (num_rows, num_inputs), num_experts = x.shape, len(weight)
-    x = x if x.stride(1) == 1 else x.contiguous()
+    x = side_by_side(x)
     num_parts, tile = triton.cdiv(num_inputs, ROUTER_SPAN), tile or router_tile(len(x), x.dtype)
     shape = (num_parts, num_rows, num_experts)
     out = torch.empty(shape, dtype=torch.float32, device=x.device)
