@@ -16,6 +16,8 @@ from unmask.llm import LLM, Completion
 from unmask.templates import Blank
 from unmask.types import Finish, FinishReason, SamplingParams, Usage
 
+CONTEXT_LEN = 261
+
 
 class KnowsOneAnswer:
     """Answers "4" to everything: 2 tokens in 4 denoising steps and 5 forward passes."""
@@ -46,9 +48,9 @@ class KnowsOneAnswer:
     def apply_chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         return list(map(ord, messages[0]["content"]))
 
-    def stream(self, ids: list[int], _: SamplingParams) -> None:
-        if len(ids) > 5:
-            raise context_exceeded(5, f"you sent {len(ids)}", "messages")
+    def stream(self, ids: list[int], sampling: SamplingParams) -> None:
+        if len(ids) + (sampling.max_tokens or 0) > CONTEXT_LEN:
+            raise context_exceeded(CONTEXT_LEN, f"you sent {len(ids)}", "messages")
 
 
 def problem(
@@ -168,7 +170,7 @@ def test_schemas_and_templates_are_kept_to(tmp_path: Path) -> None:
 def test_a_problem_that_does_not_fit_is_named_before_any_is_answered() -> None:
     fake = KnowsOneAnswer()
     long = replace(PROBLEMS[0], messages=({"role": "user", "content": "123456"},))
-    with pytest.raises(InvalidRequest, match=r"problem 3, of task add: .* context length is 5"):
+    with pytest.raises(InvalidRequest, match=r"problem 3, of task add: .* length is 261"):
         run_evaluation(cast(LLM, fake), [*PROBLEMS[:2], long], default_settings())
     assert fake.seen == []
 

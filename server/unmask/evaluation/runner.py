@@ -15,6 +15,7 @@ from unmask.types import SamplingParams
 
 DEFAULT_THRESHOLDS = (0.95, 0.9, 0.7, 0.5)
 CHUNK = 512
+MAX_TOKENS = 256  # of an answer, if not given
 Progress = Callable[[str, int, int], None]
 
 
@@ -113,6 +114,7 @@ def run_evaluation(
 
     Raises `InvalidRequest` before any is answered, with the number of the problem.
     """
+    settings = [replace(one, sampling=_limited(one.sampling)) for one in settings]
     for number, problem in enumerate(problems, start=1):
         if not problem.template:
             _check(llm, problem, settings[0].sampling, number)
@@ -122,14 +124,11 @@ def run_evaluation(
 def _run(
     llm: LLM, problems: Sequence[EvalProblem], setting: Setting, progress: Progress | None
 ) -> SettingResult:
-    sampling = setting.sampling
-    if sampling.max_tokens is None:
-        sampling = replace(sampling, max_tokens=256)
     completions: list[Completion] = []
     started_s = time.perf_counter()
     for start in range(0, len(problems), CHUNK):
         some = problems[start : start + CHUNK]
-        completions += _answers(llm, some, sampling)
+        completions += _answers(llm, some, setting.sampling)
         if progress is not None:
             progress(setting.name, len(completions), len(problems))
     elapsed_s = time.perf_counter() - started_s
@@ -147,6 +146,11 @@ def _run(
         block_lengths=dict(sorted(Counter(usage.block_length for usage in usages).items())),
         elapsed_s=elapsed_s,
     )
+
+
+def _limited(sampling: SamplingParams) -> SamplingParams:
+    """Parameters with a length of answers, the default if there is none."""
+    return replace(sampling, max_tokens=MAX_TOKENS) if sampling.max_tokens is None else sampling
 
 
 def _check(llm: LLM, problem: EvalProblem, sampling: SamplingParams, number: int) -> None:
