@@ -217,8 +217,10 @@ class Tokenizer:
     def token_bytes(self, token_id: int) -> bytes:
         """UTF-8 of a single token, special tokens included; maybe a part of a character."""
         text = self.token_text(token_id)
-        (piece,) = self.pieces((token_id,)) if REPLACEMENT in text else (text,)
-        if REPLACEMENT in piece or piece == text:
+        if REPLACEMENT not in text:
+            return text.encode()
+        (piece,) = self.pieces((token_id,))
+        if REPLACEMENT in piece:  # the character itself
             return text.encode()
         byte = BYTE_TOKEN.fullmatch(piece)
         return byte_level(piece) if byte is None else bytes((int(byte[1], 16),))

@@ -81,7 +81,6 @@ def evaluate(
     if not problems:
         raise InvalidConfig(f"{suite} has no problems")
     check_writable(json_path, plot)
-    head = describe()
     with load_llm(resolved.config) as llm:
         settings = policy_settings(sampling, llm.model) if policies else _settings(sampling)
         results = _run(llm, problems, settings)
@@ -105,7 +104,8 @@ def evaluate(
             "settings": resolved.to_dict(),
             "results": written,
         }
-        write_json(head | content, json_path)
+        if json_path is not None:
+            write_json(describe() | content, json_path)
         if plot is not None:
             title = f"{llm.model.name}: accuracy over tokens per forward pass"
             plot.write_text(draw(found, title), encoding="utf-8")
