@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.tiny import EOS_ID, byte_tokenizer
+from tests.support.tiny import EOS_ID, MASK_ID, byte_tokenizer
 from unmask.cli.live_answer import LiveAnswer
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Finish, FinishReason, RefinedToken, Refinement, Usage
@@ -40,6 +40,14 @@ def test_resolved_tokens_are_bold_and_guesses_dim(answer):
         (3, 4, "dim"),
     ]
     assert answer.render(styled=False).plain == "abc·"
+
+
+def test_masks_and_other_guesses_without_text_are_dots(answer):
+    """As of a block that is filled in parts, whose later parts have no guesses yet."""
+    masks = [RefinedToken(MASK_ID, "<|mask|>", 0.0, False) for _ in range(2)]
+    end = RefinedToken(EOS_ID, "<|end|>", 0.4, False)
+    answer.take(refinement(0, token("a", True), end, *masks))
+    assert answer.render().plain == answer.render(styled=False).plain == "a···"
 
 
 def test_text_of_the_open_block_that_is_final_already_is_shown_once(answer):

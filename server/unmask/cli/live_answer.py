@@ -9,7 +9,7 @@ from unmask.types import Delta, Event, Finish, Refinement
 
 UNRESOLVED = "dim"
 RESOLVED = "bold"
-PLACEHOLDER = "·"  # unresolved token, without styles
+PLACEHOLDER = "·"  # unresolved token, without styles or without text
 
 
 class LiveAnswer:
@@ -44,6 +44,8 @@ class LiveAnswer:
         for token in block.tokens or ():
             if token.resolved and token.token_id in self._eos:
                 break
-            text = token.text if token.resolved or styled else PLACEHOLDER
+            text = self._tokenizer.decode([token.token_id])  # nothing of a mask
+            if not token.resolved and not (text and styled):
+                text = PLACEHOLDER
             answer.append(text, RESOLVED if token.resolved else UNRESOLVED)
         return answer
