@@ -39,6 +39,10 @@ def test_the_command_lists_all_of_it() -> None:
             assert text in table
 
 
+def test_no_name_is_cut_in_a_narrow_terminal() -> None:
+    assert "…" not in unmask("models", COLUMNS="60").stdout
+
+
 def test_the_page_has_the_same_table() -> None:
     rows = re.findall(r"^\| (.+?) \| (`.+?`) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
     written = {

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from unmask.cli.output import out
 
@@ -30,7 +30,7 @@ def models(
         return
     if not census:
         _print_families(families)
-    table = Table("checkpoints", "architectures", "answer", "verified, or limits and reasons")
+    table = _table("checkpoints", "architectures", "answer", "verified, or limits and reasons")
     for row in rows:
         answer = "refused" if row.family is None else f"served by {row.family}"
         parts = [part for part in (row.verified, row.note) if part]
@@ -39,8 +39,13 @@ def models(
 
 
 def _print_families(families: "list[FamilyInfo]") -> None:
-    table = Table("family", "architectures", "attention", "verified", show_lines=True)
+    table = _table("family", "architectures", "attention", "verified")
     for family in families:
         names = "\n".join(family.architectures)
         table.add_row(family.name, names, family.attention, family.verified)
     out.print(table)
+
+
+def _table(*headers: str) -> Table:
+    """A table whose names are whole on any terminal."""
+    return Table(*(Column(header, overflow="fold") for header in headers), show_lines=True)
