@@ -3,20 +3,23 @@
 import asyncio
 import errno
 import pickle
+import socket
+import subprocess
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.processes import until
-from unmask.cli.api_processes import MAX_STARTS, ApiProcesses
+from unmask.cli.api_processes import CHILD, MAX_STARTS, ApiProcesses
 from unmask.config import ServerConfig
 from unmask.engine.hub.channel import LENGTH
 from unmask.engine.hub.hub import Hub
-from unmask.engine.hub.messages import Listening
+from unmask.engine.hub.messages import ApiStart, Listening
 from unmask.metrics import Metrics, value_of
 from unmask.types import EngineStatus
 
@@ -92,3 +95,23 @@ def test_a_server_is_given_up_once_no_process_can_be_started(
     asyncio.run(asyncio.wait_for(processes.run(), 20))
     assert processes.has_failed
     assert "API processes cannot be started" in caplog.text
+
+
+def test_a_mistake_in_the_key_file_is_named_by_a_process_that_starts(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text("[keys]\nalice = 3\n")
+    start = pickle.dumps(ApiStart(replace(ServerConfig(), port=0, api_key_file=str(path)), 4))
+    here, there = socket.socketpair()
+    with here, there:
+        here.sendall(LENGTH.pack(len(start)) + start)
+        ended = subprocess.run(
+            [sys.executable, "-m", CHILD, str(there.fileno())],
+            pass_fds=[there.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert str(path) in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import pickle
 import socket
 import sys
@@ -13,7 +14,10 @@ from unmask.engine.hub.channel import LENGTH
 from unmask.engine.hub.messages import ApiStart
 from unmask.engine.hub.remote import RemoteEngine
 from unmask.engine.process.recording import RecordedMetrics
+from unmask.errors import InvalidConfig
 from unmask.http.server import HttpServer
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -22,7 +26,6 @@ def main() -> None:
     start = _receive(hub)
     server = start.server
     set_up_logging(server.log_level, server.log_format)
-    listener = bind(server.host, server.port, is_shared=True)
     metrics = RecordedMetrics()
     engine = RemoteEngine(metrics, start.max_queue)
     tasks = set[asyncio.Task[None]]()  # referenced, or they might be collected
@@ -30,7 +33,12 @@ def main() -> None:
     def begin(listening: HttpServer) -> None:
         tasks.add(asyncio.create_task(engine.connect(hub, listening.stop)))
 
-    app = create_app(engine, metrics, server, scrape=engine.scrape, sharing=engine)
+    try:
+        listener = bind(server.host, server.port, is_shared=True)
+        app = create_app(engine, metrics, server, scrape=engine.scrape, sharing=engine)
+    except InvalidConfig as error:  # such as a key file with a mistake since the start
+        logger.error("%s", error)
+        sys.exit(1)
     gc.collect()
     gc.freeze()  # modules live as long as the process: exclude them from collections
     run(app, listener, engine, server, metrics, on_listening=begin)
