@@ -3,10 +3,12 @@
 import pytest
 
 from training.export import DECODING
+from training.tokenizer import FOLDER as TOKENIZER
+from training.tool_prompt import CHAT_TEMPLATE
 from unmask import LLM, SamplingParams
 from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.evaluation.suite import load_suite
-from unmask.models.registry import load_model
+from unmask.models.registry import EMBEDDED, load_model
 from unmask.templates import Blank
 
 DEFAULT = EngineConfig()
@@ -28,6 +30,12 @@ def answers(
 def test_the_server_decodes_by_all_that_the_training_chose() -> None:
     info = load_model(ModelConfig(), DecodingConfig()).info
     assert {name: getattr(info.default_sampling, name) for name in DECODING} == DECODING
+
+
+def test_the_server_reads_and_writes_as_in_training() -> None:
+    for file in TOKENIZER.iterdir():
+        assert (EMBEDDED / file.name).read_bytes() == file.read_bytes()
+    assert (TOKENIZER / "chat_template.jinja").read_text(encoding="utf-8") == CHAT_TEMPLATE
 
 
 @pytest.mark.usual_cases(1)
