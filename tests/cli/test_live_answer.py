@@ -43,7 +43,7 @@ def test_resolved_tokens_are_bold_and_guesses_dim(answer):
 
 
 def test_masks_and_other_guesses_without_text_are_dots(answer):
-    """As of a block that is filled in parts, whose later parts have no guesses yet."""
+    """A block that is filled in parts has no guesses for its later parts yet."""
     masks = [RefinedToken(MASK_ID, "<|mask|>", 0.0, False) for _ in range(2)]
     end = RefinedToken(EOS_ID, "<|end|>", 0.4, False)
     answer.take(refinement(0, token("a", True), end, *masks))
