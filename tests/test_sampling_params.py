@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from unmask.cli.flags import SAMPLING
@@ -65,6 +66,62 @@ def test_top_k_of_minus_one_takes_all():
     assert SamplingParams(top_k=-1).top_k == 0
 
 
+@pytest.mark.parametrize(
+    ("field", "given", "taken"),
+    [
+        ("stop", "end", ("end",)),
+        ("stop", ["a", "b"], ("a", "b")),
+        ("stop", None, ()),
+        ("bad_words", "bad", ("bad",)),
+        ("stop_token_ids", [3, np.int64(4)], (3, 4)),
+        ("allowed_token_ids", np.array([3, 4]), (3, 4)),
+        ("logit_bias", {3: 1.5, np.int64(4): -1}, ((3, 1.5), (4, -1))),
+        ("logit_bias", [[3, np.float32(1.5)]], ((3, 1.5),)),
+        ("logit_bias", None, ()),
+        ("ignore_eos", None, False),
+        ("max_tokens", np.int32(5), 5),
+        ("seed", np.int64(-1), None),
+        ("temperature", np.float32(0.5), 0.5),
+        ("temperature", 1, 1),
+        ("block_length", np.int64(8), 8),
+    ],
+)
+def test_values_of_other_types_are_taken_where_their_meaning_is_clear(field, given, taken):
+    value = getattr(SamplingParams(**{field: given}), field)
+    assert value == taken
+    assert type(value) is type(taken)
+    if isinstance(value, tuple):
+        assert list(map(type, value)) == list(map(type, taken))
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "words"),
+    [
+        ("max_tokens", "5", "an integer, got '5'"),
+        ("max_tokens", 5.0, "an integer"),
+        ("max_tokens", True, "an integer"),
+        ("steps", 2.5, "an integer"),
+        ("block_length", 8.5, "an integer or auto"),
+        ("temperature", "0.7", "a number"),
+        ("temperature", [0.7], "a number"),
+        ("ignore_eos", "no", "true or false"),
+        ("policy", ["threshold"], "text"),
+        ("stop", 5, "texts"),
+        ("stop", (5,), "texts"),
+        ("stop_token_ids", 5, "integers"),
+        ("stop_token_ids", (1.5,), "integers"),
+        ("allowed_token_ids", "12", "integers"),
+        ("logit_bias", (5, 1.0), "pairs of token ids and numbers"),
+        ("logit_bias", {"5": 1.0}, "pairs of token ids and numbers"),
+        ("grammar", "[a-z]+", "one of unmask.grammar"),
+    ],
+)
+def test_values_of_other_types_are_refused_by_name(field, given, words):
+    with pytest.raises(InvalidRequest, match=f"^{field} must be {words}") as caught:
+        SamplingParams(**{field: given})
+    assert caught.value.field == field
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.type.choices], ids=name)
 def test_choices_and_their_aliases_are_taken_and_others_refused_by_name(row):
     for choice in row.type.choices:
@@ -99,6 +156,7 @@ def test_what_only_a_request_may_give_is_no_setting():
             "bad_words": ("x",),
             "logit_bias": ((1, 1.0),),
             "ignore_eos": True,
+            "include_stop_str_in_output": True,
         }
         value = values.get(row.name, (1,) if row.type.many else 1)
         with pytest.raises(InvalidConfig, match=row.name):

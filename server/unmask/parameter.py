@@ -40,6 +40,21 @@ class Parameter:
         low = math.nextafter(self.low, math.inf) if self.open_low else self.low
         return low, math.inf if self.high is None else self.high
 
+    def taken(self, value: Any) -> Any:
+        """A value in the row's type and without aliases; raises `InvalidRequest` for other types.
+
+        None is the default.
+        """
+        if value is None:
+            return self.default
+        try:
+            value = self.type.taken(value)
+        except (TypeError, ValueError):
+            raise InvalidRequest(
+                f"{self.name} must be {self.type.described}, got {value!r:.60}", field=self.name
+            ) from None
+        return self.aliases.get(value, value)
+
     def check(self, value: Any) -> None:
         """Raise `InvalidRequest` for a value out of bounds or choices."""
         if value is None:

@@ -43,7 +43,8 @@ class SamplingParams:
     the whole sequence, `sub_block_length` and the cache `block` for the others. `logit_bias`
     pairs token ids with what is added to their logits; where `allowed_token_ids` are given, nothing
     else is generated, an end-of-sequence token no more than the rest. An answer with a `grammar`
-    matches it as a whole; the grammar is no row of the table. Raises `InvalidRequest`.
+    matches it as a whole; the grammar is no row of the table. A list may stand for a tuple, one
+    text for a tuple of it, and a mapping for pairs. Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = parameter(
@@ -235,10 +236,10 @@ class SamplingParams:
         for value, default, row in zip(_VALUES(self), _DEFAULTS, _ROWS, strict=True):
             if value is default:
                 continue
-            if row.aliases and value in row.aliases:
-                value = row.aliases[value]
-                object.__setattr__(self, row.name, value)
-            row.check(value)
+            taken = row.taken(value)
+            if taken is not value:
+                object.__setattr__(self, row.name, taken)
+            row.check(taken)
         if self.seed is not None and self.seed < 0:
             object.__setattr__(self, "seed", self.seed % SEEDS_BELOW_ZERO)
         for name in ("temperature", "alg_temp"):
@@ -258,6 +259,11 @@ class SamplingParams:
                     field="logit_bias",
                 )
         check_words(self.bad_words)
+        if self.grammar is not None and not isinstance(self.grammar, Grammar):
+            raise InvalidRequest(
+                f"grammar must be one of unmask.grammar, such as Regex, got {self.grammar!r:.60}",
+                field="grammar",
+            )
         if self.bad_words and self.grammar is not None:
             raise InvalidRequest(
                 "bad_words and a grammar both say which text may be written", field="bad_words"

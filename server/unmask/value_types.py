@@ -2,8 +2,18 @@
 
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, Self
+
+# One value and several, in messages.
+WORDS: Mapping[type, tuple[str, str]] = {
+    int: ("an integer", "integers"),
+    float: ("a number", "numbers"),
+    str: ("text", "texts"),
+    bool: ("true or false", ""),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +45,38 @@ class ValueType:
         many = origin is tuple
         base = str if choices else typing.get_args(inner)[0] if many else inner
         return cls(base, choices, words, inner is not annotation, many)
+
+    @property
+    def described(self) -> str:
+        """The type in words."""
+        if self.base not in WORDS:
+            return "pairs of token ids and numbers"
+        one, several = WORDS[self.base]
+        return several if self.many else " or ".join((one, *self.words))
+
+    def taken(self, value: Any) -> Any:
+        """A value in this type, numbers of numpy as Python's; raises `TypeError` or `ValueError`.
+
+        One text may stand for a tuple of it, any iterable for a tuple, and a mapping for pairs.
+        """
+        if self.words and isinstance(value, str):
+            return value
+        if not self.many:
+            return _taken(value, self.base)
+        if isinstance(value, str):
+            value = (value,)
+        items = value.items() if isinstance(value, Mapping) else value
+        return tuple(_taken(item, self.base) for item in items)
+
+
+def _taken(value: Any, kind: type) -> Any:
+    if pair := typing.get_args(kind):
+        return tuple(_taken(part, one) for part, one in zip(value, pair, strict=True))
+    if type(value) is kind or (kind is float and type(value) is int):
+        return value
+    if isinstance(value, kind) and kind is str:
+        return value
+    is_number = not isinstance(value, bool) and isinstance(value, Integral if kind is int else Real)
+    if kind not in (int, float) or not is_number:
+        raise TypeError(f"{value!r} is not {WORDS[kind][0]}")
+    return kind(value)
