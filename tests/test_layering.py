@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("unmask.likelihood",),
     ("unmask.types",),
-    ("unmask.sampling_params",),
+    ("unmask.refinement_options", "unmask.sampling_params"),
     ("unmask.parameter",),
     ("unmask.bad_words", "unmask.grammar", "unmask.value_types"),
     ("unmask.json_file",),

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Self
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 from unmask.parameter import shown as shown
+from unmask.refinement_options import RefinementOptions as RefinementOptions
 from unmask.sampling_params import AUTO as AUTO
 from unmask.sampling_params import CACHE_NAMES as CACHE_NAMES
 from unmask.sampling_params import MAX_BLOCK_LENGTH as MAX_BLOCK_LENGTH
@@ -54,18 +55,6 @@ class FinishReason(enum.StrEnum):
     STOP = "stop"
     LENGTH = "length"
     ABORT = "abort"
-
-
-@dataclass(frozen=True, slots=True)
-class RefinementOptions:
-    """Refinements of the open block in a stream: every `every`-th step, at most `max_fps` a second.
-
-    With `tokens`, each refinement lists id, text, confidence and state of every position.
-    """
-
-    every: int = 1
-    max_fps: float | None = None
-    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

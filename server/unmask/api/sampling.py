@@ -143,14 +143,4 @@ def refinement_options(body: Generation) -> RefinementOptions | None:
     options = body.stream_refinements
     if options is None:
         return RefinementOptions() if body.diffusing else None
-    if options.every < 1:
-        raise InvalidRequest(
-            f"stream_refinements.every must be at least 1, got {shown(options.every)}",
-            field="stream_refinements.every",
-        )
-    if options.max_fps is not None and options.max_fps <= 0:
-        raise InvalidRequest(
-            f"stream_refinements.max_fps must be greater than 0, got {options.max_fps}",
-            field="stream_refinements.max_fps",
-        )
     return RefinementOptions(options.every, options.max_fps, options.tokens)
