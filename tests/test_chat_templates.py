@@ -1,11 +1,13 @@
 """Plain chats are rendered without the library's other work, to the same text."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from tests.support.tiny import byte_tokenizer
-from unmask.chat_templates import ChatRenderer
+from unmask.chat_templates import ChatRenderer, check_templates
+from unmask.errors import InvalidCheckpoint
 from unmask.tokenizer import Tokenizer
 
 PLAIN = [
@@ -56,3 +58,17 @@ def test_a_tokenizer_that_was_sent_to_another_process_renders_the_same_chats():
     messages = [{"role": "user", "content": "hi <|end|>"}, {"role": "assistant", "content": "ho"}]
     ids = tokenizer.apply_chat(messages)
     assert pickle.loads(pickle.dumps(tokenizer)).apply_chat(messages) == ids
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "{% generation %}{{ messages[0].content }}{% endgeneration %}",
+        "{{ messages | tojson(ensure_ascii=True) }}",
+    ],
+)
+def test_a_template_that_never_ends_is_refused_whatever_stands_before(before):
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    check_templates(before, Path("folder"))
+    with pytest.raises(InvalidCheckpoint, match="the chat template of folder takes more than"):
+        check_templates(before + endless, Path("folder"))
