@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.decoding",),
     ("unmask.settings",),
     ("unmask.options",),
+    ("unmask.prompts",),
     ("unmask.client", "unmask.metrics", "unmask.usage", "unmask.vllm_metrics", "unmask.templates"),
     ("unmask.config", "unmask.tokenizer"),
     (

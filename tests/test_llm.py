@@ -3,7 +3,9 @@
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from unmask import LLM, SamplingParams
@@ -17,7 +19,7 @@ from unmask.types import Delta, Failure, FinishReason, Refinement, RefinementOpt
 @pytest.fixture(scope="module")
 def llm(tiny_folder: Path) -> LLM:
     engine = EngineConfig(num_pages=200, threads=1)
-    return LLM(str(tiny_folder), config=Config(ModelConfig(dtype="float32"), engine))
+    return LLM(tiny_folder, config=Config(ModelConfig(dtype="float32"), engine))
 
 
 def test_prompts_are_answered_in_order(llm: LLM) -> None:
@@ -48,6 +50,56 @@ def test_one_wrong_prompt_refuses_all_before_any_work(llm: LLM) -> None:
     with pytest.raises(InvalidRequest):
         llm.generate(["fine", [999]])
     assert llm.generate("fine", SamplingParams(max_tokens=2))
+
+
+def test_arrays_and_numbers_of_numpy_are_token_ids(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=4, ignore_eos=True)
+    (plain,) = llm.generate([5, 6, 7], sampling)
+    array = np.array([5, 6, 7])
+    for prompts in (array, list(array), [array], (5, 6, 7), iter([[5, 6, 7]])):
+        assert llm.generate(prompts, sampling) == [plain]
+    assert all(type(token_id) is int for token_id in plain.prompt_token_ids)
+    assert len(llm.generate(np.array([[5], [6]]), sampling)) == 2
+    assert llm.generate([5], sampling, suffix=array) == llm.generate(
+        [5], sampling, suffix=[5, 6, 7]
+    )
+
+
+@pytest.mark.parametrize(
+    "prompt", [[1.5, 2.0], b"hi", {"prompt": "hi"}, None, ["a", ["b"]], [5, "a"]]
+)
+def test_what_is_no_prompt_is_refused_by_name(llm: LLM, prompt: Any) -> None:
+    with pytest.raises(InvalidRequest, match="prompt must be text or token ids") as caught:
+        llm.generate(["fine", prompt])
+    assert caught.value.field == "prompt"
+
+
+def test_ids_to_stop_at_are_those_of_the_model(llm: LLM) -> None:
+    with pytest.raises(InvalidRequest, match="stop_token_ids: token id 999 is outside"):
+        llm.generate("hello", SamplingParams(stop_token_ids=(5, 999)))
+
+
+def test_text_parts_of_messages_are_joined_and_others_refused(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=2)
+    parts = [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]
+    (joined,) = llm.chat([{"role": "user", "content": parts}], sampling)
+    assert llm.tokenizer.decode(joined.prompt_token_ids) == "user: h\ni\nassistant: "
+    image = {"type": "image_url", "image_url": {"url": "http://host/a.png"}}
+    with pytest.raises(InvalidRequest, match="content must be text or text parts"):
+        llm.chat([{"role": "user", "content": [*parts, image]}], sampling)
+    for wrong in ("hi", ["hi"], {"role": "user", "content": "hi"}):
+        with pytest.raises(InvalidRequest, match="a message must have a role and content"):
+            llm.chat(wrong, sampling)  # type: ignore[arg-type]
+
+
+def test_templates_and_prompts_that_do_not_match_are_refused(llm: LLM) -> None:
+    with pytest.raises(ValueError, match="1 templates, but 2 prompts"):
+        llm.fill(["a", Blank(3)], prompts=["a", "b"])
+    with pytest.raises(InvalidRequest, match="must be texts and Blanks, got 5"):
+        llm.fill(["a", Blank(3), 5])  # type: ignore[list-item]
+    with pytest.raises(InvalidRequest, match="hole 0 must have room"):
+        llm.check_fill(["a", Blank(0)])
+    llm.check_fill(["a", Blank(3)])
 
 
 def test_chat_applies_the_template(llm: LLM) -> None:
@@ -124,6 +176,9 @@ def test_the_same_seed_gives_the_same_tokens(llm: LLM) -> None:
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match=r"config\.json"):
         LLM(str(tmp_path))
+    for adapter in (tmp_path, [tmp_path]):
+        with pytest.raises(InvalidCheckpoint, match=r"adapter_config\.json"):
+            LLM(adapter=adapter)
 
 
 def test_log_probabilities_of_prompts_are_those_of_the_engine(llm: LLM) -> None:

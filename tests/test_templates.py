@@ -49,7 +49,7 @@ def test_a_prompt_of_token_ids_comes_before_a_template(llm: LLM) -> None:
 
 
 def test_a_template_without_a_hole_is_refused(llm: LLM) -> None:
-    with pytest.raises(ValueError, match="must have a hole"):
+    with pytest.raises(InvalidRequest, match="must have a hole"):
         llm.fill(["all of it is text"])
 
 

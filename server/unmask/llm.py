@@ -1,9 +1,10 @@
 """In-process API without HTTP: completions in the caller's thread."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from os import PathLike, fspath
+from typing import Self
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
@@ -11,7 +12,15 @@ from unmask.engine.event_queues import EventQueues
 from unmask.errors import InvalidRequest
 from unmask.likelihood import likelihood_request, mean_logprob
 from unmask.models.weights import Progress
-from unmask.templates import SEES_AHEAD, Blank, Filling, Part, Pieces, fillings
+from unmask.prompts import (
+    Conversation,
+    Prompt,
+    as_conversations,
+    as_ids,
+    as_prompts,
+    as_templates,
+)
+from unmask.templates import SEES_AHEAD, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -23,9 +32,6 @@ from unmask.types import (
     SamplingParams,
     TokenLogprob,
 )
-
-Prompt = str | Sequence[int]
-Conversation = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +64,19 @@ class LLM:
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | PathLike[str] | None = None,
         *,
         config: Config | None = None,
-        adapter: str | Sequence[str] = (),
+        adapter: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
         progress: Progress | None = None,
     ) -> None:
         config = config or Config()
         if adapter:
-            adapters = (adapter,) if isinstance(adapter, str) else tuple(adapter)
+            several = (adapter,) if isinstance(adapter, str | PathLike) else adapter
+            adapters = tuple(fspath(one) for one in several)
             config = replace(config, model=replace(config.model, adapter=adapters))
         if model is not None:
-            config = replace(config, model=replace(config.model, path=model))
+            config = replace(config, model=replace(config.model, path=fspath(model)))
         self._engine = Engine.load(config, progress=progress)
         self._queues = EventQueues(self._engine)
         self._ids = itertools.count()
@@ -107,9 +114,9 @@ class LLM:
         the one with the highest mean log-probability is taken. Raises `InvalidRequest` before any
         computation if a request can never be served.
         """
-        has_gap = bool(suffix)
-        encoded = [self._encode(prompt, has_gap=has_gap) for prompt in _as_prompts(prompts)]
-        each, behind = _each(sampling, len(encoded)), self._encode_suffix(suffix or ())
+        behind = self._encode_suffix(suffix)
+        encoded = [self._encode(prompt, has_gap=bool(behind)) for prompt in as_prompts(prompts)]
+        each = _each(sampling, len(encoded))
         if best_of == 1:
             return self._run(encoded, each, behind)
         if best_of < 1:
@@ -138,10 +145,11 @@ class LLM:
         conversations: Conversation | Sequence[Conversation],
         sampling: SamplingParams | Sequence[SamplingParams] | None = None,
     ) -> list[Completion]:
-        """Answer conversations, each a list of messages with `role` and `content`."""
-        if conversations and isinstance(conversations[0], Mapping):
-            conversations = [cast(Conversation, conversations)]
-        many = cast(Sequence[Conversation], conversations)
+        """Answer conversations, each a list of messages with `role` and `content`.
+
+        Content is text or a list of text parts, which newlines join.
+        """
+        many = as_conversations(conversations)
         return self._run([self.tokenizer.apply_chat(messages) for messages in many], sampling)
 
     def fill(
@@ -158,19 +166,23 @@ class LLM:
         prompt comes before each, or one before all. Limits and grammars are those of the holes:
         `max_tokens` has no effect, a grammar is refused. Raises `InvalidRequest`.
         """
-        many = [Pieces.of(template) for template in _as_templates(templates)]
-        before = _as_prompts(prompts)
-        before = list(before) * len(many) if len(before) == 1 else before
-        each = _each(sampling, len(many))
-        requests = [
-            self._template_request(pieces, prompt, params)
-            for pieces, prompt, params in zip(many, before, each, strict=True)
-        ]
+        many, requests = self._template_requests(templates, sampling, prompts)
         completions = self._run_all(requests)
         return [
             self._filled(pieces, request, completion)
             for pieces, request, completion in zip(many, requests, completions, strict=True)
         ]
+
+    def check_fill(
+        self,
+        templates: Sequence[Part] | Sequence[Sequence[Part]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        prompts: Prompt | Sequence[Prompt] = "",
+    ) -> None:
+        """Raise `InvalidRequest` where `fill` would."""
+        for request in self._template_requests(templates, sampling, prompts)[1]:
+            self._engine.check(request)
 
     def stream(
         self,
@@ -185,12 +197,9 @@ class LLM:
         Other requests, streams too, may run while it is open: its events are kept until they are
         read. If a step of theirs raises an error, its last event is a `Failure`.
         """
-        request = self._request(
-            self._encode(prompt, has_gap=bool(suffix)),
-            sampling or SamplingParams(),
-            self._encode_suffix(suffix or ()),
-            refinements,
-        )
+        behind = self._encode_suffix(suffix)
+        ids = self._encode(prompt, has_gap=bool(behind))
+        request = self._request(ids, sampling or SamplingParams(), behind, refinements)
         self._engine.check(request)
         return self._events(request)
 
@@ -199,16 +208,18 @@ class LLM:
             yield from self._queues.read(request)
         self._queues.settle()
 
-    def _encode_suffix(self, suffix: Prompt) -> list[int]:
+    def _encode_suffix(self, suffix: Prompt | None) -> list[int]:
         if not isinstance(suffix, str):
-            return list(suffix)
+            return [] if suffix is None else as_ids(suffix, "suffix")
+        if not suffix:
+            return []
         commands = self.model.length_commands
         return [*self.tokenizer.encode(suffix), *(commands.end if commands else ())]
 
     def _encode(self, prompt: Prompt, *, has_gap: bool = False) -> list[int]:
         """Token ids of a prompt; texts get the tokenizer's special tokens, such as BOS."""
         if not isinstance(prompt, str):
-            return list(prompt)
+            return as_ids(prompt, "prompt")
         commands = self.model.length_commands
         begin = commands.begin if commands and has_gap else ()
         return [*begin, *self.tokenizer.encode(prompt, add_special_tokens=True)]
@@ -221,13 +232,28 @@ class LLM:
         refinements: RefinementOptions | None = None,
     ) -> Request:
         name = str(next(self._ids))
+        self.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
         return Request(name, tuple(token_ids), sampling, refinements, tuple(suffix))
+
+    def _template_requests(
+        self,
+        templates: Sequence[Part] | Sequence[Sequence[Part]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None,
+        prompts: Prompt | Sequence[Prompt],
+    ) -> tuple[list[Pieces], list[Request]]:
+        many = [Pieces.of(template) for template in as_templates(templates)]
+        before = as_prompts(prompts)
+        before = before * len(many) if len(before) == 1 else before
+        if len(before) != len(many):
+            raise ValueError(f"{len(many)} templates, but {len(before)} prompts")
+        rows = zip(many, before, _each(sampling, len(many)), strict=True)
+        return many, [self._template_request(*row) for row in rows]
 
     def _template_request(self, pieces: Pieces, prompt: Prompt, params: SamplingParams) -> Request:
         if isinstance(prompt, str):
             before = self._encode(prompt + pieces.before)
         else:
-            before = [*prompt, *self.tokenizer.encode(pieces.before)]
+            before = as_ids(prompt, "prompt") + self.tokenizer.encode(pieces.before)
         *between, behind = [self.tokenizer.encode(text) for text in pieces.texts]
         # A longer hole is refused by the engine.
         template = pieces.template(between, self.model.max_model_len + 1)
@@ -306,20 +332,6 @@ def _candidate(params: SamplingParams, index: int) -> SamplingParams:
     seed = None if params.seed is None else params.seed + index
     num_read = None if index else params.prompt_logprobs
     return replace(params, seed=seed, logprobs=params.logprobs or 0, prompt_logprobs=num_read)
-
-
-def _as_templates(
-    templates: Sequence[Part] | Sequence[Sequence[Part]],
-) -> Sequence[Sequence[Part]]:
-    if templates and isinstance(templates[0], str | Blank):
-        return [cast(Sequence[Part], templates)]
-    return cast(Sequence[Sequence[Part]], templates)
-
-
-def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
-    if isinstance(prompts, str) or (prompts and isinstance(prompts[0], int)):
-        return [cast(Prompt, prompts)]
-    return cast(Sequence[Prompt], prompts)
 
 
 def _completion(request: Request, deltas: list[Delta]) -> Completion:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 from unmask.tokenizer import Tokenizer
 from unmask.types import AttentionPattern, Hole, Template
@@ -37,9 +38,14 @@ class Pieces:
 
     @classmethod
     def of(cls, parts: Sequence[Part]) -> "Pieces":
-        """Parts with texts side by side joined; raises `ValueError` if none is a hole."""
+        """Parts with texts side by side joined; raises `InvalidRequest` if none is a hole."""
         if not any(isinstance(part, Blank) for part in parts):
-            raise ValueError("template must have a hole")
+            raise InvalidRequest("a template must have a hole", field="template")
+        for part in parts:
+            if not isinstance(part, str | Blank):
+                raise InvalidRequest(
+                    f"a template must be texts and Blanks, got {part!r:.60}", field="template"
+                )
         joined: list[Part] = [""]
         for part in parts:
             if isinstance(part, str) and isinstance(last := joined[-1], str):

@@ -15,7 +15,8 @@ from unmask.settings import Resolved
 from unmask.types import Finish, Refinement, RefinementOptions, SamplingParams
 
 if TYPE_CHECKING:
-    from unmask.llm import LLM, Prompt
+    from unmask.llm import LLM
+    from unmask.prompts import Prompt
 
 
 @with_config("model", "engine")
