@@ -167,6 +167,22 @@ def test_schemas_and_templates_are_kept_to(tmp_path: Path) -> None:
     assert result.accuracy == alike.accuracy == 1.0
 
 
+def test_a_template_that_does_not_fit_is_named_before_any_is_answered() -> None:
+    seen = list[int]()
+    fits = replace(PROBLEMS[0], messages=({"role": "user", "content": "?"},), template=("1, ", 1))
+    setting = Setting("one", SamplingParams(temperature=0.0))
+    with LLM() as llm:
+        for wrong in (("1, ", 4096), ("1, ", 0), ("1, ",)):
+            with pytest.raises(InvalidRequest, match="problem 2, of task add: "):
+                run_evaluation(
+                    llm,
+                    [fits, replace(fits, template=wrong)],
+                    [setting],
+                    lambda _, num_done, __: seen.append(num_done),
+                )
+    assert not seen
+
+
 def test_a_problem_that_does_not_fit_is_named_before_any_is_answered() -> None:
     fake = KnowsOneAnswer()
     long = replace(PROBLEMS[0], messages=({"role": "user", "content": "123456"},))

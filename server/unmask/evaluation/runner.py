@@ -10,7 +10,7 @@ from unmask.evaluation.checkers import check_all
 from unmask.evaluation.suite import EvalProblem
 from unmask.grammar import JsonSchema
 from unmask.llm import LLM, Completion
-from unmask.templates import Blank
+from unmask.templates import Blank, Part
 from unmask.types import SamplingParams
 
 DEFAULT_THRESHOLDS = (0.95, 0.9, 0.7, 0.5)
@@ -116,8 +116,7 @@ def run_evaluation(
     """
     settings = [replace(one, sampling=_limited(one.sampling)) for one in settings]
     for number, problem in enumerate(problems, start=1):
-        if not problem.template:
-            _check(llm, problem, settings[0].sampling, number)
+        _check(llm, problem, settings[0].sampling, number)
     return [_run(llm, problems, setting, progress) for setting in settings]
 
 
@@ -155,12 +154,21 @@ def _limited(sampling: SamplingParams) -> SamplingParams:
 
 def _check(llm: LLM, problem: EvalProblem, sampling: SamplingParams, number: int) -> None:
     ids = llm.tokenizer.apply_chat(problem.messages)
+    own = _sampling_of(problem, sampling)
     try:
-        llm.stream(ids, _sampling_of(problem, sampling))  # runs as it is read
+        if problem.template:
+            llm.check_fill(_parts(problem), own, prompts=ids)
+        else:
+            llm.stream(ids, own)  # runs as it is read
     except InvalidRequest as error:
-        if problem.schema is None and error.code != "context_length_exceeded":
+        is_own = problem.schema is not None or error.field == "template"
+        if not is_own and error.code != "context_length_exceeded":
             raise  # every problem has these parameters
         raise InvalidRequest(f"problem {number}, of task {problem.task}: {error}") from error
+
+
+def _parts(problem: EvalProblem) -> list[Part]:
+    return [Blank(part) if isinstance(part, int) else part for part in problem.template]
 
 
 def _answers(
@@ -176,10 +184,7 @@ def _answers(
         found = llm.chat(conversations, [each[i] for i in plain])
         answers |= zip(plain, found, strict=True)
     if holed:
-        templates = [
-            [Blank(part) if isinstance(part, int) else part for part in problems[i].template]
-            for i in holed
-        ]
+        templates = [_parts(problems[i]) for i in holed]
         prompts = [llm.tokenizer.apply_chat(problems[i].messages) for i in holed]
         filled = llm.fill(templates, [each[i] for i in holed], prompts=prompts)
         whole = [replace(one.completion, text=one.text) for one in filled]
