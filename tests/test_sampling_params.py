@@ -122,6 +122,16 @@ def test_values_of_other_types_are_refused_by_name(field, given, words):
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [("allowed_token_ids", (1, 2)), ("logit_bias", ((1, 2.0), (3, -1.0))), ("stop", ("a", "b"))],
+)
+def test_tuples_of_the_very_type_are_kept_as_they_are(field, given):
+    """Thousands of ids would take milliseconds one by one."""
+    assert getattr(SamplingParams(**{field: given}), field) is given
+
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.type.choices], ids=name)
 def test_choices_and_their_aliases_are_taken_and_others_refused_by_name(row):
     for choice in row.type.choices:

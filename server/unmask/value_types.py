@@ -63,10 +63,18 @@ class ValueType:
             return value
         if not self.many:
             return _taken(value, self.base)
+        if type(value) is tuple and self._has_all(value):
+            return value
         if isinstance(value, str):
             value = (value,)
         items = value.items() if isinstance(value, Mapping) else value
         return tuple(_taken(item, self.base) for item in items)
+
+    def _has_all(self, items: tuple[Any, ...]) -> bool:
+        """Whether items have the very type already, told quickly: there may be thousands."""
+        if pair := typing.get_args(self.base):
+            return all(type(item) is tuple and tuple(map(type, item)) == pair for item in items)
+        return set(map(type, items)) <= {self.base}
 
 
 def _taken(value: Any, kind: type) -> Any:
