@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import pickle
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.running import ENVIRONMENT, unmask
 from tests.support.processes import until
 from unmask.cli.api_processes import CHILD, MAX_STARTS, ApiProcesses
 from unmask.config import ServerConfig
@@ -29,6 +31,16 @@ hub = socket.socket(fileno=int(sys.argv[1]))
 hub.sendall(bytes.fromhex(sys.argv[2]))
 while hub.recv(4096):
     pass
+"""
+NEVER_LOADED = """
+import os, sys, time
+if "unmask.cli.api_process" in sys.orig_argv:
+    os._exit(3)
+if "unmask.engine.process.child" in sys.orig_argv:
+    server = os.getppid()
+    while os.getppid() == server:
+        time.sleep(0.05)
+    os._exit(0)
 """
 SAYS = pickle.dumps([Listening()])
 Spawn = Callable[..., Coroutine[Any, Any, Process]]
@@ -95,6 +107,18 @@ def test_a_server_is_given_up_once_no_process_can_be_started(
     asyncio.run(asyncio.wait_for(processes.run(), 20))
     assert processes.has_failed
     assert "API processes cannot be started" in caplog.text
+
+
+def test_processes_that_cannot_be_started_are_a_failure_while_the_model_loads(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NEVER_LOADED)
+    path = os.pathsep.join((str(tmp_path), ENVIRONMENT["PYTHONPATH"]))
+    ended = unmask(
+        "serve", str(tiny_folder), "--api-processes", "2", "--port", "0", PYTHONPATH=path
+    )
+    assert "API processes cannot be started; the server stops" in ended.stderr
+    assert ended.returncode == 1
 
 
 def test_a_mistake_in_the_key_file_is_named_by_a_process_that_starts(tmp_path: Path) -> None:

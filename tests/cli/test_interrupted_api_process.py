@@ -82,6 +82,19 @@ def test_a_signal_ends_a_process_that_is_just_being_made() -> None:
     assert made[0].returncode == -signal.SIGTERM
 
 
+def test_a_signal_after_the_end_is_ignored() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        processes = one_process(port=0)
+        processes.on_start = processes.stop
+        processes.serve()
+        assert {signal.getsignal(number) for number in numbers} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_second_signal_ends_processes_that_hang_too() -> None:

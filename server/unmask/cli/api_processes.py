@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from unmask.cli.http import Report, bind
+from unmask.cli.http import Report, bind, ignore_stop_signals, stop_signals
 from unmask.config import ServerConfig
 from unmask.engine.hub.channel import LENGTH
 from unmask.engine.hub.hub import Caller, Hub
@@ -73,13 +73,15 @@ class ApiProcesses:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop | None = None
 
+    def serve(self) -> None:
+        """Run the processes on an event loop of its own; signals after the end are ignored."""
+        asyncio.run(self.run())
+        ignore_stop_signals()
+
     async def run(self) -> None:
         """Run the processes until `stop` or a signal has ended them, or none can be started."""
         self._loop = asyncio.get_running_loop()
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it
-            numbers.append(signal.SIGHUP)
-        for number in numbers:
+        for number in stop_signals():
             self._loop.add_signal_handler(number, self._forward, number)
         others = [asyncio.create_task(self.hub.watch())]
         if self.report is not None:

@@ -61,6 +61,20 @@ def bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     return listener
 
 
+def stop_signals() -> list[signal.Signals]:
+    """Signals that stop a server."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
+def ignore_stop_signals() -> None:
+    """Let no signal kill a clean exit once a server has ended."""
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
+
+
 def run(
     app: Any,
     listener: socket.socket,
@@ -82,10 +96,8 @@ def run(
     if line is not None and config.status_interval_s:
         report = Report(config.status_interval_s, line).run
     server = HttpServer(HttpConfig(app, limits, metrics), engine, on_listening, leave, report)
-    # Signals after the end must not kill a clean exit.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it
-        signal.signal(signal.SIGHUP, server.handle_exit)
+    for number in stop_signals():  # uvicorn takes them once it has an event loop
+        signal.signal(number, server.handle_exit)
     server.run(sockets=copies(listener))
+    ignore_stop_signals()
     return server.signal

@@ -1,6 +1,5 @@
 """`unmask serve`: the HTTP server."""
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -163,12 +162,12 @@ def _serve_in_processes(config: Config) -> None:
             probes = create_health_app(engine, metrics, server)
             serving.callback(HealthServer(probes, health, server).stop)
             logger.info("health and metrics: port %d", health.getsockname()[1])
-        asyncio.run(processes.run())
+        processes.serve()
         engine.shutdown()
     listener.close()
     engine.raise_failure()
     if engine.is_loading:  # the loading thread cannot be stopped
-        _exit_now(128 + (processes.signal or signal.SIGINT))
+        _exit_now(1 if processes.has_failed else 128 + (processes.signal or signal.SIGINT))
     if processes.has_failed:
         sys.exit(1)
 

@@ -105,6 +105,18 @@ def test_refusals_are_those_of_any_engine(client: ProcessEngine) -> None:
     asyncio.run(run())
 
 
+def test_a_signal_to_all_processes_of_a_service_ends_no_engine(client: ProcessEngine) -> None:
+    async def run() -> None:
+        process, stream = client.pid, client.submit(asking(0, max_tokens=400))
+        await anext(stream)
+        os.kill(process, signal.SIGTERM)
+        *_, last = [event async for event in stream]
+        assert isinstance(last, Delta)
+        assert client.pid == process
+
+    asyncio.run(run())
+
+
 def test_a_stream_that_is_closed_frees_its_pages(client: ProcessEngine) -> None:
     async def run() -> None:
         stream = client.submit(asking(0, max_tokens=400))

@@ -31,9 +31,12 @@ class Script:
     def __init__(self, said: Iterable[Said]) -> None:
         self._said = list(said)
         self.now_s = 0.0
+        self.has_no_requests = False  # and is to stop
+        self.num_starts = 0
         self.reasons: list[str] = []
 
     def start(self, _: Start, __: Mapping[str, str]) -> "Script":
+        self.num_starts += 1
         return self
 
     def clock(self) -> float:
@@ -51,7 +54,7 @@ class Script:
         self._said.clear()
 
     def is_drained(self) -> bool:
-        return self.is_time_to_stop()
+        return self.has_no_requests or self.is_time_to_stop()
 
     def is_time_to_stop(self) -> bool:
         return not self._said
@@ -118,3 +121,30 @@ def test_loading_outlives_a_pause_too(said: tuple[Said, ...], reason: str) -> No
     with pytest.raises(EngineLost) as lost:
         supervisor_of(Script(said)).launch()
     assert lost.value.reason == reason
+
+
+class Drained(Script):
+    """An owner that is to stop, and whose last request ends as its engine is lost."""
+
+    def lost(self, engine: int, lost: EngineLost) -> None:
+        self.has_no_requests = True
+
+    def kill(self) -> None:
+        """The script goes on."""
+
+
+def test_an_engine_that_is_lost_is_not_started_again_for_nobody() -> None:
+    script = Drained((READY, BEAT, *SILENCE, BEAT))
+    supervisor = supervisor_of(script)
+    supervisor.launch()
+    supervisor.watch()
+    supervisor.join()
+    assert script.num_starts == 1
+
+
+def test_a_start_ends_once_nobody_needs_the_engine() -> None:
+    script = Script((BEAT, READY))
+    script.has_no_requests = True
+    with pytest.raises(EngineLost) as lost:
+        supervisor_of(script).launch()
+    assert lost.value.reason == SHUTTING_DOWN

@@ -238,7 +238,8 @@ def _sendable(error: Exception) -> Exception:
 
 def main() -> None:
     """Serve the socket whose descriptor is the argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the server says when to stop
+    for number in (signal.SIGINT, signal.SIGTERM):  # of a terminal, to all of a service
+        signal.signal(number, signal.SIG_IGN)  # the server says when to stop
     EngineLoop(Connection(int(sys.argv[1]))).run()
 
 

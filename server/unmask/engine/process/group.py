@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from unmask.engine.process.handle import EngineLost
+from unmask.engine.process.handle import EngineLost, EngineProcess
 from unmask.engine.process.messages import FAILED, Ready, Start, Stepped
 from unmask.engine.process.placement import Place
 from unmask.engine.process.recording import count
 from unmask.engine.process.replica import Replica
 from unmask.engine.process.routing import PrefixTable, choose
 from unmask.engine.process.sessions import ProcessSession
-from unmask.engine.process.supervisor import Progress, Supervisor
+from unmask.engine.process.supervisor import Progress, Run, Supervisor
 from unmask.engine.schedule.requests import Automata
 from unmask.engine.streams import SHUTTING_DOWN, RequestStream, push, stopped
 from unmask.errors import EngineStopped
@@ -38,8 +38,14 @@ class EngineGroup:
     """
 
     def __init__(
-        self, start: Start, places: Iterable[Place], step_timeout_s: float, metrics: Metrics
+        self,
+        start: Start,
+        places: Iterable[Place],
+        step_timeout_s: float,
+        metrics: Metrics,
+        run: Run = EngineProcess,
     ) -> None:
+        """`run` starts a process, see `Supervisor`."""
         self.lock = threading.Lock()  # of all that follows
         self._metrics = metrics
         self._sessions: dict[str, ProcessSession] = {}  # by request id
@@ -49,7 +55,7 @@ class EngineGroup:
         self._stop_at_s: float | None = None
         self._failure = ""
         self._replicas = tuple(
-            Replica(i, Supervisor(self, i, start, place, step_timeout_s), self._last)
+            Replica(i, Supervisor(self, i, start, place, step_timeout_s, run), self._last)
             for i, place in enumerate(places)
         )
         self._prefixes: PrefixTable | None = None
@@ -60,14 +66,16 @@ class EngineGroup:
         Returns the facts of the engine with the fewest pages, as a request may get to any.
         """
         combined = None if progress is None else _Combined(len(self._replicas), progress)
+        errors = list[BaseException]()
 
         def launch(replica: Replica) -> Ready:
             try:
                 ready = replica.supervisor.launch(
                     None if combined is None else combined.of(replica.number)
                 )
-            except BaseException:
-                self.stop_at(0.0)  # the others need not go on
+            except BaseException as error:
+                errors.append(error)  # those of the others, which need not go on, come after it
+                self.stop_at(0.0)
                 raise
             replica.begin(ready)
             self._metrics.engine_restarts.labels(str(replica.number))
@@ -75,7 +83,6 @@ class EngineGroup:
 
         with ThreadPoolExecutor(len(self._replicas)) as pool:
             launched = [pool.submit(launch, replica) for replica in self._replicas]
-        errors = [error for future in launched if (error := future.exception()) is not None]
         if errors:
             for replica in self._replicas:
                 if replica.is_up:

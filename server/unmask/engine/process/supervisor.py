@@ -42,6 +42,9 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
+Run = Callable[[Start, Mapping[str, str]], Process]
+
+
 class Owner(Protocol):
     """Owner of engines, called by their supervisors' threads with the number of the engine."""
 
@@ -83,7 +86,7 @@ class Supervisor:
         start: Start,
         place: Place,
         step_timeout_s: float,
-        run: Callable[[Start, Mapping[str, str]], Process] = EngineProcess,
+        run: Run = EngineProcess,
         clock: Clock = time.monotonic,
     ) -> None:
         """`run` starts a process with variables of its own, and `clock` tells for how long."""
@@ -115,7 +118,7 @@ class Supervisor:
                     raise report.error
                 case Ready():
                     return report
-            if self._owner.is_time_to_stop():
+            if self._is_over:
                 raise EngineLost(SHUTTING_DOWN)
             if report is not None:
                 silence.end()
@@ -152,12 +155,14 @@ class Supervisor:
                 self.process.kill()
                 self._owner.lost(self._engine, lost)
             for attempt in range(MAX_STARTS):
-                if self._owner.is_time_to_stop():
+                if self._is_over:
                     return SHUTTING_DOWN
                 try:
                     self.launch()
                     break
                 except Exception as error:
+                    if self._is_over:
+                        return SHUTTING_DOWN
                     logger.error("engine %d did not start again: %s", self._engine, error)
                     time.sleep(2.0**attempt)
             else:
@@ -168,7 +173,7 @@ class Supervisor:
         """Take reports of the process until it is time to stop; raises `EngineLost`."""
         limit_s = min(SILENCE_S, max(LEAST_SILENCE_S, self._step_timeout_s))
         silence = Silence(self._clock)
-        while not (self._owner.is_drained() or self._owner.is_time_to_stop()):
+        while not self._is_over:
             match report := self.process.receive(POLL_S):
                 case Stepped():
                     self._owner.took(self._engine, report)
@@ -185,6 +190,10 @@ class Supervisor:
                         raise EngineLost("it gave no sign of life")
                     continue
             silence.end()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._owner.is_drained() or self._owner.is_time_to_stop()
 
     def send(self, command: Command) -> None:
         """Send a command to the present process."""
