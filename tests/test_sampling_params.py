@@ -131,7 +131,6 @@ def test_tuples_of_the_very_type_are_kept_as_they_are(field, given):
     assert getattr(SamplingParams(**{field: given}), field) is given
 
 
-
 @pytest.mark.parametrize("row", [row for row in ROWS if row.type.choices], ids=name)
 def test_choices_and_their_aliases_are_taken_and_others_refused_by_name(row):
     for choice in row.type.choices:
