@@ -52,7 +52,7 @@ def test_a_response_has_openais_shape(call, engine):
     ]
     assert body["usage"] == {
         "input_tokens": len(engine.requests[0].prompt_token_ids),
-        "input_tokens_details": {"cached_tokens": 1},
+        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
         "output_tokens": 14,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": len(engine.requests[0].prompt_token_ids) + 14,
@@ -67,7 +67,8 @@ def test_input_is_a_text_or_a_conversation(call, engine):
     assert prompt_of(engine) == "system: be brief\nuser: hi\nassistant: "
     earlier = call("POST", PATH, json={"input": "hi"}).json()["output"]
     parts = [{"type": "input_text", "text": "more"}, {"type": "input_text", "text": "words"}]
-    turns = [{"role": "user", "content": "hi"}, *earlier, {"role": "user", "content": parts}]
+    last = {"type": None, "role": "user", "content": parts}
+    turns = [{"role": "user", "content": "hi"}, *earlier, last]
     response = call("POST", PATH, json={"input": turns})
     assert response.status_code == 200, response.text
     assert prompt_of(engine) == f"user: hi\nassistant: {ANSWER}\nuser: more\nwords\nassistant: "

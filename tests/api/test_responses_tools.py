@@ -162,6 +162,18 @@ def test_the_output_goes_back_with_results_as_one_turn(call, engine):
     assert begun == f"assistant: Let me look.\n{CALL}\n{CALL}\ntool: sunny\ntool: rain\nassistant: "
 
 
+def test_results_may_have_the_names_of_their_functions(call, engine):
+    engine.tokenizer = tool_tokenizer(
+        "{% for m in messages %}{{ m.role }}({{ m.name }}){% endfor %}"
+    )
+    result = {"type": "function_call_output", "call_id": "c1", "output": "sunny", "name": "weather"}
+    for fields in ({}, {"namespace": "sky"}, {"caller": {"type": "direct"}, "name": None}):
+        ask(call, input=[{**result, **fields}], tools=None)
+        shown = {"name": "weather", **fields}
+        names = [shown[name] for name in ("namespace", "name") if shown.get(name)]
+        assert prompt_of(engine) == f"tool({'.'.join(names)})"
+
+
 @pytest.mark.parametrize("field", ["content", "summary"])
 def test_thoughts_go_back_to_the_template(call, engine, field):
     template = "{% for m in messages %}{{ m.role }}({{ m.reasoning_content }}){% endfor %}"
@@ -252,6 +264,17 @@ def test_openais_client_reads_items_and_sends_them_back(client, engine):
     again = client.create(model="", input=[*response.output, *results], **TOOLS)
     assert again.output_text == "Let me look."
     assert "tool: sunny\ntool: sunny\n" in prompt_of(engine)
+
+
+def test_openais_types_describe_all_that_is_sent(call):
+    types = openai.types.responses
+    types.Response.model_validate(ask(call).json())
+    kinds = {
+        kind.model_fields["type"].annotation.__args__[0]: kind
+        for kind in types.ResponseStreamEvent.__origin__.__args__
+    }
+    for event in events(ask(call, stream=True).text):
+        kinds[event["type"]].model_validate(event)
 
 
 def test_openais_client_streams_items(client):

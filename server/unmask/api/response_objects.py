@@ -5,8 +5,6 @@ from typing import Any, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict  # pydantic does not take that of Python 3.11
 
-from unmask.api.response_models import PromptTokensDetails
-
 
 class OutputText(TypedDict):
     """The one part of a message."""
@@ -63,6 +61,13 @@ class OutputMessage(TypedDict):
 OutputItem: TypeAlias = Reasoning | FunctionCall | OutputMessage
 
 
+class InputTokensDetails(TypedDict):
+    """Tokens that were in the prefix cache; writing to it is not counted: 0."""
+
+    cached_tokens: int
+    cache_write_tokens: int
+
+
 class OutputTokensDetails(TypedDict):
     """Reasoning tokens, which are not counted: 0."""
 
@@ -73,7 +78,7 @@ class ResponseUsage(TypedDict):
     """Cost of a response."""
 
     input_tokens: int
-    input_tokens_details: PromptTokensDetails
+    input_tokens_details: InputTokensDetails
     output_tokens: int
     output_tokens_details: OutputTokensDetails
     total_tokens: int

@@ -59,9 +59,9 @@ InputParts = Annotated[
 
 
 class InputItem(Body):
-    """An item of a conversation; references to what a server stores are refused."""
+    """An item of a conversation, a message if it says nothing; references are refused."""
 
-    type: Literal["message", "function_call", "function_call_output", "reasoning"] = "message"
+    type: Literal["message", "function_call", "function_call_output", "reasoning"] | None = None
     status: str | None = None
 
 
@@ -83,9 +83,11 @@ class CallItem(InputItem):
 
 
 class OutputItem(InputItem):
-    """The result of a call."""
+    """The result of a call, maybe with the name of its function."""
 
     call_id: str
+    name: str | None = None
+    namespace: str | None = None
     output: InputParts
 
 
@@ -106,7 +108,8 @@ ITEMS: dict[str, type[InputItem]] = {
 
 
 def _as_item(value: Any) -> InputItem:
-    kind = value.get("type", "message") if isinstance(value, dict) else None
+    kind = value.get("type") if isinstance(value, dict) else ""
+    kind = "message" if kind is None else kind
     return ITEMS.get(kind if isinstance(kind, str) else "", InputItem).model_validate(value)
 
 
@@ -310,8 +313,9 @@ def _messages(body: ResponsesBody) -> Iterator[ChatMessage]:
             case MessageItem():
                 yield _message(item.role, [part.text for part in item.content])
             case OutputItem():
+                name = None if item.name is None else _full_name(item.namespace, item.name)
                 texts = [part.text for part in item.output]
-                yield _message("tool", texts, tool_call_id=item.call_id)
+                yield _message("tool", texts, tool_call_id=item.call_id, name=name)
     yield from turn.taken()
 
 
