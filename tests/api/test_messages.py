@@ -18,6 +18,7 @@ WEATHER = {
     "description": "The weather of a city.",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
+USE = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Rome"}}
 
 
 def ask(call, **fields):
@@ -174,6 +175,25 @@ def test_a_system_turn_may_follow_others(call, engine):
     assert prompt_of(engine) == "user: hi\nsystem: Be brief.\nassistant: "
 
 
+BILLING = "x-anthropic-billing-header: cc_version=2.1.197; cc_entrypoint=cli; cch=%s;"
+
+
+@pytest.mark.parametrize(
+    "system",
+    [f"{BILLING}\nBe brief.", [{"type": "text", "text": t} for t in (BILLING, "Be brief.")]],
+    ids=["text", "blocks"],
+)
+def test_the_header_in_claude_codes_prompts_leaves_their_beginnings_alike(call, engine, system):
+    for mark in ("36ee5", "0aaa9"):
+        own = json.loads(json.dumps(system).replace("%s", mark))
+        ask(call, system=own)
+        assert prompt_of(engine) == "system: Be brief.\nuser: hi\nassistant: "
+        counted = call("POST", f"{PATH}/count_tokens", json={"messages": HI, "system": own})
+        assert counted.json()["input_tokens"] == len(engine.requests[-1].prompt_token_ids)
+    ask(call, system=[{"type": "text", "text": BILLING}])
+    assert prompt_of(engine) == "user: hi\nassistant: "
+
+
 def test_an_answer_that_has_begun_is_gone_on_with(call, engine):
     ask(call, messages=[*HI, {"role": "assistant", "content": "Well, "}])
     assert prompt_of(engine).rstrip() == "user: hi\nassistant: Well,"
@@ -297,6 +317,7 @@ def test_a_conversation_that_the_server_should_keep_is_refused_as_clients_expect
 
 
 def test_hints_of_anthropics_clients_change_nothing(call, engine):
+    engine.model = replace(MODEL, max_model_len=4096)
     engine.tokenizer = tool_tokenizer(tags=())
     ask(call, max_tokens=20, tools=[WEATHER])
     ask(
@@ -308,14 +329,23 @@ def test_hints_of_anthropics_clients_change_nothing(call, engine):
         speed="standard",
         thread=None,
     )
-    first, second = engine.requests
-    assert first.prompt_token_ids == second.prompt_token_ids
+    turns = [
+        *HI,
+        {"role": "assistant", "content": [USE]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1"}]},
+    ]
+    ask(call, max_tokens=20, messages=turns, tools=[WEATHER])
+    turns[1]["content"] = [{**USE, "caller": {"type": "direct"}}]
+    ask(call, max_tokens=20, messages=turns, tools=[{**WEATHER, "allowed_callers": ["direct"]}])
+    assert len({request.prompt_token_ids for request in engine.requests}) == 2
 
 
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"messages": []}, "messages"),
+        ({"messages": [{"role": "assistant", "content": "a"}], "tools": [WEATHER]}, "messages"),
+        ({"messages": [{"role": "assistant", "content": [USE]}]}, "messages"),
         ({"max_tokens": None}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].role"),

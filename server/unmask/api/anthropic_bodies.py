@@ -1,6 +1,7 @@
 """Bodies of Anthropic's Messages API, and the same conversation in OpenAI's words."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -21,6 +22,9 @@ CHOICES: Mapping[str, Literal["none", "auto", "required", "function"]] = {
     "none": "none",
     "tool": "function",
 }
+# A text that Claude Code puts before all others. It differs in every request, so that no two of
+# them would have pages in common.
+BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 ABSENT = (
     *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
     "prompt_logprobs",
@@ -173,8 +177,11 @@ def as_chat(body: MessagesBody | CountBody) -> ChatBody:
 
 
 def _system(blocks: tuple[Block, ...] | None) -> Iterator[ChatMessage]:
-    if blocks:
-        yield _message("system", _texts(blocks, "system"))
+    """The system prompt, without Claude Code's billing header."""
+    given = _texts(blocks or (), "system")
+    texts = [BILLING.sub("", text) for text in given if not BILLING.fullmatch(text)]
+    if texts:
+        yield _message("system", texts)
 
 
 def _turns(message: Message, path: str) -> Iterator[ChatMessage]:

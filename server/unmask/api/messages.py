@@ -15,10 +15,12 @@ from unmask.api.errors import RequestFailed, note_failure, stream_error
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.paths import respelled, respelled_in
+from unmask.api.requests import ChatBody
 from unmask.api.sampling import refuse_fields
 from unmask.api.sse import encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured
+from unmask.api.tools.grammar import offers_tools
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Finish, FinishReason
@@ -57,7 +59,9 @@ class MessagesDialect:
         if not body.messages:
             raise InvalidRequest("messages must not be empty", field="messages")
         with respelled(PATHS):
-            CHAT.check(as_chat(body))
+            chat = as_chat(body)
+            _check_end(chat)
+            CHAT.check(chat)
 
     def field_names(self, body: MessagesBody) -> Mapping[str, str]:
         names = {"prompt": "messages", "stop": "stop_sequences"}
@@ -93,6 +97,16 @@ class MessagesDialect:
         self, job: Job, body: MessagesBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> "MessageWriter":
         return MessageWriter(job, message_splitter(job, as_chat(body), tokenizer))
+
+
+def _check_end(chat: ChatBody) -> None:
+    """Raise `InvalidRequest` for a turn of the assistant at the end that cannot be gone on with."""
+    if chat.continue_final_message and (offers_tools(chat) or chat.messages[-1].tool_calls):
+        raise InvalidRequest(
+            "messages must not end with the assistant, whose turn is not gone on with beside tools "
+            "or behind a tool_use",
+            field="messages",
+        )
 
 
 async def count_prompt_tokens(body: CountBody, backend: Backend) -> int:
