@@ -194,6 +194,18 @@ def test_the_header_in_claude_codes_prompts_leaves_their_beginnings_alike(call, 
     assert prompt_of(engine) == "user: hi\nassistant: "
 
 
+def test_names_of_tools_are_as_long_as_anthropics(call, engine):
+    engine.tokenizer = tool_tokenizer()
+    engine.model = replace(MODEL, max_model_len=4096)
+    name = "mcp__plugin_chrome-devtools-mcp_chrome-devtools__get_console_message"
+    thinks(engine, CALL.replace("weather", name))
+    body = ask(call, tools=[{**WEATHER, "name": name}], max_tokens=400).json()
+    assert body["content"][0]["name"] == name
+    ask(call, tools=[{**WEATHER, "name": "a" * 128}])
+    long = {"messages": HI, "max_tokens": 5, "tools": [{**WEATHER, "name": "a" * 129}]}
+    assert call("POST", PATH, json=long).json()["error"]["param"] == "tools[0].name"
+
+
 def test_an_answer_that_has_begun_is_gone_on_with(call, engine):
     ask(call, messages=[*HI, {"role": "assistant", "content": "Well, "}])
     assert prompt_of(engine).rstrip() == "user: hi\nassistant: Well,"

@@ -11,7 +11,8 @@ from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, items
 from unmask.errors import InvalidRequest
 
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+MAX_NAME = 128  # characters, as in MCP and for Anthropic; OpenAI has 64
+NAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
 WORDS = ("none", "auto", "required")
 
 
@@ -104,8 +105,8 @@ def check_tools(tools: Sequence[Tool]) -> None:
         function, path = tool.function, f"tools[{i}].function"
         if not NAME.fullmatch(function.name):
             raise InvalidRequest(
-                f"{path}.name must be 1 to 64 letters, digits, dots, dashes and underscores, "
-                f"got {json_excerpt(function.name)}",
+                f"{path}.name must be 1 to {MAX_NAME} letters, digits, dots, dashes and "
+                f"underscores, got {json_excerpt(function.name)}",
                 field=f"{path}.name",
             )
         if function.name in names:
