@@ -287,6 +287,17 @@ def test_functions_that_are_not_strict_are_taken_without_what_is_not_supported(c
     assert not language.matches(beginning + b'"x"}}\n</tool_call>')
 
 
+def test_keywords_of_parameters_that_are_null_are_as_if_not_given(call, engine):
+    given = {"type": "object", "properties": {"a": {"const": None}}}
+    for parameters in (given, {**given, "required": None, "description": None}):
+        ask(call, tools=[tool_of("f", parameters=parameters, strict=True)])
+    ask(call, tools=[tool_of("f", parameters={"type": None, "properties": None})])
+    first, second, _ = engine.requests
+    assert first.prompt_token_ids == second.prompt_token_ids
+    assert first.sampling.grammar == second.sampling.grammar
+    assert '"parameters": {"type": "object", "properties": {}}' in prompt_of(engine)
+
+
 def test_a_format_that_is_not_supported_is_named_beside_tools(call, engine):
     body = {"messages": HI, "tools": TOOLS, "guided_regex": "(?<=a)"}
     assert call("POST", CHAT, json=body).json()["error"]["param"] == "guided_regex"

@@ -114,7 +114,7 @@ def check_tools(tools: Sequence[Tool]) -> None:
                 f"{path}.name: there are two functions {function.name}", field=f"{path}.name"
             )
         names.add(function.name)
-        kind = (function.parameters or {}).get("type", "object")
+        kind = _schema(function).get("type", "object")
         if kind != "object" and not (isinstance(kind, list) and "object" in kind):
             raise InvalidRequest(
                 f"{path}.parameters must be the schema of an object, "
@@ -128,7 +128,7 @@ def tool_for_template(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.function.name}
     if tool.function.description is not None:
         function["description"] = tool.function.description
-    function["parameters"] = tool.function.parameters or {"type": "object", "properties": {}}
+    function["parameters"] = _schema(tool.function) or {"type": "object", "properties": {}}
     return {"type": tool.type, "function": function}
 
 
@@ -136,4 +136,10 @@ def schema_of_arguments(function: Function) -> dict[str, Any]:
     """The schema of a function's arguments, which are an object."""
     if function.parameters is None:
         return {"type": "object", "properties": {}}
-    return {**function.parameters, "type": "object"}
+    return {**_schema(function), "type": "object"}
+
+
+def _schema(function: Function) -> dict[str, Any]:
+    """The parameters without keywords that are null, such as `required` of some MCP servers."""
+    given = function.parameters or {}
+    return {name: value for name, value in given.items() if value is not None}
