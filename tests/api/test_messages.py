@@ -216,6 +216,28 @@ def test_a_stop_sequence_is_told(call, engine):
     assert engine.requests[-1].sampling.stop == ("zz", "qq")
 
 
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("Well", ("stop_sequence", "qq")),
+        (CALL, ("tool_use", None)),
+        (CALL[:-20], ("stop_sequence", "qq")),
+    ],
+)
+def test_whole_calls_before_a_stop_sequence_are_to_be_run(call, engine, text, ending):
+    def stopped(request):
+        *rest, last = answer(request, text)
+        return [*rest, last._replace(finish=replace(last.finish, stop_reason="qq"))]
+
+    engine.model = replace(MODEL, max_model_len=4096)
+    engine.tokenizer, engine.script = tool_tokenizer(), stopped
+    fields = {"tools": [WEATHER], "stop_sequences": ["qq"], "max_tokens": 400}
+    body = ask(call, **fields).json()
+    assert (body["stop_reason"], body["stop_sequence"]) == ending
+    last = events(ask(call, stream=True, **fields).text)[-2]["delta"]
+    assert (last["stop_reason"], last["stop_sequence"]) == ending
+
+
 def stopping(request):
     return [answer(request)[0], Failure(request.request_id, "at its end", "engine_stopped")]
 

@@ -23,7 +23,7 @@ from unmask.api.structured import Structured
 from unmask.api.tools.grammar import offers_tools
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
-from unmask.types import Delta, Finish, FinishReason
+from unmask.types import Delta, Finish
 
 PATHS: Mapping[str, str] = {
     ".function.parameters": ".input_schema",
@@ -227,7 +227,7 @@ class MessageWriter:
         assert self._finish is not None, "the answer has ended"
         reason = STOP_REASONS[self._splitter.reason(self._finish)]
         matched = self._finish.stop_reason
-        is_stop = self._finish.reason is FinishReason.STOP and isinstance(matched, str)
+        is_stop = reason == "end_turn" and isinstance(matched, str)  # behind calls, they count
         return {
             "stop_reason": "stop_sequence" if is_stop else reason,
             "stop_sequence": matched if is_stop else None,
