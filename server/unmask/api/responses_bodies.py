@@ -313,9 +313,9 @@ def _messages(body: ResponsesBody) -> Iterator[ChatMessage]:
             case MessageItem():
                 yield _message(item.role, [part.text for part in item.content])
             case OutputItem():
-                name = None if item.name is None else _full_name(item.namespace, item.name)
                 texts = [part.text for part in item.output]
-                yield _message("tool", texts, tool_call_id=item.call_id, name=name)
+                called = None if item.name is None else _full_name(item.namespace, item.name)
+                yield _message("tool", texts, tool_call_id=item.call_id, name=called)
     yield from turn.taken()
 
 
