@@ -1,10 +1,12 @@
 """Keys of a file: names, digests, scopes and limits, read again when the file changes."""
 
+import asyncio
 import hashlib
 import logging
 import os
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from tests.cli.running import unmask_here
@@ -69,6 +71,27 @@ def test_a_key_opens_what_its_scope_names(call, keys, scope, opened):
         assert call("GET", path, config).status_code == 401
     assert call("GET", "/health/ready", config).status_code == 200
     assert call("GET", "/", config).status_code == 200
+
+
+def test_paths_below_a_root_path_need_the_same_keys(engine, metrics, keys):
+    config = keys(mine=["inference"], scraper=["metrics"])
+    app = create_app(engine, metrics, replace(config, allowed_hosts=("test",)))
+
+    def status(path, host="test", **headers):
+        async def send():
+            transport = httpx.ASGITransport(app, root_path="/llm")
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+                return await client.get(f"/llm{path}", headers=headers)
+
+        return asyncio.run(send()).status_code
+
+    assert status("/v1/models", **bearer("mine")) == 200
+    assert status("/admin/keys", **bearer("mine")) == 403
+    assert status("/metrics", **bearer("mine")) == 403
+    assert status("/metrics", **bearer("scraper")) == 200
+    assert status("/health", host="10.0.0.1") == 200
+    assert status("/openapi.json", **bearer("mine")) == 200
+    assert "/openapi.json" in metrics.render().decode()
 
 
 def test_metrics_are_closed_by_a_new_key_though_nobody_shows_one(keys):

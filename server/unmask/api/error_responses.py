@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fastapi.responses import JSONResponse
+from starlette._utils import get_route_path
 from starlette.types import Receive, Scope, Send
 
 from unmask.api.response_models import ErrorDetail, ErrorEnvelope
@@ -42,8 +43,7 @@ class ErrorResponse(JSONResponse):
 
 def is_anthropic(scope: Scope) -> bool:
     """True for requests to Anthropic's API."""
-    path: str = scope["path"]
-    return path.startswith(ANTHROPIC_PATH)
+    return get_route_path(scope).startswith(ANTHROPIC_PATH)
 
 
 def anthropic_fields(status: int, error: ErrorDetail) -> dict[str, object]:

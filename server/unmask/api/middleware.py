@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from starlette._utils import get_route_path
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -105,7 +106,7 @@ class RequestContext:
 def _handler(scope: Scope) -> str:
     """The path template of a request's route: metrics need few label values."""
     route = scope.get("route")
-    if route is None and scope["path"] == SCHEMA_PATH:
+    if route is None and get_route_path(scope) == SCHEMA_PATH:
         return SCHEMA_PATH  # FastAPI sets no route for it
     return getattr(route, "path", NO_HANDLER)
 
@@ -122,7 +123,11 @@ class AllowedHosts:
         self._hosts = {host.lower().strip("[]") for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in HEALTH_PATHS or self._is_known(scope):
+        if (
+            scope["type"] != "http"
+            or self._is_known(scope)
+            or get_route_path(scope) in HEALTH_PATHS
+        ):
             await self.app(scope, receive, send)
             return
         response = error_response(
@@ -147,7 +152,7 @@ class ApiKey:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        needed = self._needed(scope["path"]) if scope["type"] == "http" else None
+        needed = self._needed(get_route_path(scope)) if scope["type"] == "http" else None
         refusal = None if needed is None else self._refusal(scope, needed)
         await (refusal or self.app)(scope, receive, send)
 

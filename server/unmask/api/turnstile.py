@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from unmask.api.connection import connection_of
@@ -26,7 +27,7 @@ class Turnstile:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in NEVER_WAIT:
+        if scope["type"] == "http" and get_route_path(scope) not in NEVER_WAIT:
             await self._wait()
             connection = connection_of(scope)
             if connection is not None and not connection.is_open():
