@@ -54,6 +54,8 @@ def test_arguments_are_settings_by_their_names(tmp_path: Path) -> None:
     ("args", "message"),
     [
         ({"server.port": 80}, "server.port has no effect here"),
+        ({"server.api_processes": 2}, "server.api_processes has no effect here"),
+        ({"server.cors_origins": "http://a/path"}, "without a path, got 'http://a/path'"),
         ({"max_queue": 5}, "max_queue is not a setting"),
         ({"engine.max_queue": 0}, "of at least 1"),
         ({"server.engine": "thread"}, "must be process"),

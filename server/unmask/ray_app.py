@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from unmask.api.app import create_app
+from unmask.cli.checks import check_server
 from unmask.cli.output import set_up_logging
 from unmask.config import Config
 from unmask.engine.process.client import ProcessEngine
@@ -27,7 +28,7 @@ FILE = "config"  # the argument that names a file of settings
 # Settings of [server] that are of its listener, in whose place Ray has a proxy of its own.
 RAYS_OWN = (
     *("host", "port", "uds", "health_port", "tls_cert_file", "tls_key_file", "keep_alive_s"),
-    *("header_timeout_s", "body_timeout_s", "write_timeout_s", "max_header_kib"),
+    *("header_timeout_s", "body_timeout_s", "write_timeout_s", "max_header_kib", "api_processes"),
     *("max_connections", "backlog", "drain_delay_s", "status_interval_s"),
 )
 SPARE_REQUESTS = 100  # so that the engine refuses what is too much, and not Ray's proxy delays it
@@ -97,4 +98,5 @@ def config_of(args: Mapping[str, Any]) -> Config:
             raise InvalidConfig(f"server.{key} has no effect here: it is set for Ray Serve's proxy")
     if resolved.config.server.engine == "thread":
         raise InvalidConfig("server.engine must be process under Ray Serve")
+    check_server(resolved.config.server)
     return resolved.config

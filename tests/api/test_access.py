@@ -115,6 +115,12 @@ def test_a_port_has_one_purpose():
     guarded(ServerConfig(uds="/run/unmask.sock", port=9100, health_port=9100))
 
 
+def test_the_longest_body_has_room_among_all_bodies():
+    with pytest.raises(InvalidConfig, match=r"max_bodies_mib, 64, must be at least .*, 100"):
+        guarded(ServerConfig(max_body_mib=100))
+    guarded(ServerConfig(max_body_mib=100, max_bodies_mib=100))
+
+
 @pytest.mark.parametrize("host", ["::1", "[::1]", "FE80::2.3.4.5"])
 def test_an_address_is_allowed_with_brackets_and_without(call, host):
     config = guarded(ServerConfig(allowed_hosts=("a.example", host)))

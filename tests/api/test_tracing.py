@@ -11,8 +11,10 @@ import pytest
 from tests.api.conftest import running
 from tests.api.fake_client import answer, failing
 from tests.cli.running import ENVIRONMENT
+from unmask import __version__
 from unmask.api import create_app
 from unmask.api.tracing import provider_for
+from unmask.cli.serve import guarded
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.types import Delta
@@ -188,9 +190,28 @@ def test_an_endpoint_gets_spans_by_otlp(engine, metrics):
 
 @pytest.mark.parametrize("endpoint", ["localhost:4317", "", "grpc://localhost"])
 def test_an_endpoint_is_a_url(endpoint):
-    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     with pytest.raises(InvalidConfig, match=r"server\.otlp_endpoint must begin with http"):
-        provider_for(endpoint)
+        guarded(ServerConfig(otlp_endpoint=endpoint))
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, "unmask"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a,deployment.environment=b"}, "a"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a", "OTEL_SERVICE_NAME": "c"}, "c"),
+    ],
+)
+def test_the_service_has_the_name_that_its_environment_gives(monkeypatch, variables, name):
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    for variable in ("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    provider = provider_for("http://localhost:4318")
+    assert provider.resource.attributes["service.name"] == name
+    assert provider.resource.attributes["service.version"] == __version__
+    provider.shutdown()
 
 
 def test_nothing_is_imported_where_tracing_is_off_and_its_extra_is_named_where_it_is_on():

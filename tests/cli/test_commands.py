@@ -103,6 +103,7 @@ def test_a_wrong_variable_stops_every_command_that_reads_settings():
     [
         ("server", 'tls_key_file = "/nowhere"', "is set without server.tls_cert_file"),
         ("server", 'cors_origins = ["a"]', "server.cors_origins must be '*' or origins"),
+        ("server", 'otlp_endpoint = "localhost:4317"', "server.otlp_endpoint must begin with"),
         ("server", "health_port = 8000", "server.health_port must not be server.port"),
         ("server", 'uds = "a"\napi_processes = 2', "processes share no Unix socket"),
         ("server", 'engine = "thread"\napi_processes = 2', "set server.api_processes to 1"),

@@ -4,7 +4,6 @@ Names of attributes are those of the semantic conventions for generative AI (`ge
 for times, vLLM's (`gen_ai.latency.*`). No prompt and no text is ever in a span.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
@@ -29,24 +28,28 @@ Attribute = str | int | float | Sequence[str]
 def provider_for(endpoint: str) -> "TracerProvider":
     """Provider that sends spans to a collector by OTLP over HTTP, in the background.
 
-    OpenTelemetry's variables set the rest: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
-    OTEL_EXPORTER_OTLP_HEADERS. Raises `InvalidConfig` where the extra is not installed.
+    OpenTelemetry's variables set the rest: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+    OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS. Raises `InvalidConfig` where the extra is not
+    installed.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk import trace as sdk
-        from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+        from opentelemetry.sdk.resources import (
+            SERVICE_NAME,
+            SERVICE_VERSION,
+            OTELResourceDetector,
+            Resource,
+        )
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise InvalidConfig(
             f"server.otlp_endpoint needs a package that is missing ({error.name}): "
             "pip install 'unmask[otel]'"
         ) from error
-    if not endpoint.startswith(("http://", "https://")):
-        raise InvalidConfig(f"server.otlp_endpoint must begin with http:// or https://: {endpoint}")
-    name = os.environ.get("OTEL_SERVICE_NAME") or NAME
-    resource = Resource.create({SERVICE_NAME: name, SERVICE_VERSION: __version__})
-    provider = sdk.TracerProvider(resource=resource)
+    own = {SERVICE_NAME: NAME, SERVICE_VERSION: __version__}
+    given = OTELResourceDetector().detect().attributes
+    provider = sdk.TracerProvider(resource=Resource.create({**own, **given}))
     address = endpoint.rstrip("/").removesuffix(TRACES_PATH) + TRACES_PATH
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
     return cast("TracerProvider", provider)

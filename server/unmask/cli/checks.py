@@ -33,7 +33,8 @@ def check_server(server: ServerConfig) -> None:
     """Raise `InvalidConfig` for settings of the server that cannot hold together.
 
     They are processes of what has only one, a port for two purposes, a key without a certificate,
-    and hosts and origins that no browser sends.
+    bodies longer than all together, a collector that is no URL, and hosts and origins that no
+    browser sends.
     """
     for name in ("data_parallel", "api_processes"):
         if server.engine == "thread" and getattr(server, name) > 1:
@@ -44,6 +45,14 @@ def check_server(server: ServerConfig) -> None:
         raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
     if server.uds is None and server.port != 0 and server.health_port == server.port:
         raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
+    if server.max_bodies_mib < server.max_body_mib:
+        raise InvalidConfig(
+            f"server.max_bodies_mib, {server.max_bodies_mib}, must be at least "
+            f"server.max_body_mib, {server.max_body_mib}"
+        )
+    endpoint = server.otlp_endpoint
+    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        raise InvalidConfig(f"server.otlp_endpoint must begin with http:// or https://: {endpoint}")
     for host in server.allowed_hosts:
         if host != "*" and not HOST.fullmatch(host):
             raise InvalidConfig(
