@@ -28,7 +28,8 @@ COPY constraints.txt /tmp/constraints.txt
 RUN python3 -m venv /opt/unmask \
     && /opt/unmask/bin/pip install --no-cache-dir torch==2.13.0 -c /tmp/constraints.txt
 COPY --from=builder /dist /tmp/dist
-RUN /opt/unmask/bin/pip install --no-cache-dir /tmp/dist/*.whl -c /tmp/constraints.txt \
+RUN wheel=$(echo /tmp/dist/*.whl) \
+    && /opt/unmask/bin/pip install --no-cache-dir "${wheel}[otel]" -c /tmp/constraints.txt \
     && rm -r /tmp/dist /tmp/constraints.txt
 
 RUN useradd --create-home --uid 10001 unmask

@@ -157,6 +157,11 @@ def test_the_image_runs_as_a_user_without_rights_by_number():
     assert not any(line.startswith(("RUN ", "COPY ", "ADD ")) for line in after)
 
 
+def test_the_image_has_the_packages_of_its_settings():
+    assert "# UNMASK_SERVER_OTLP_ENDPOINT" in (ROOT / "deploy" / "compose.yaml").read_text()
+    assert any("pip install" in line and "${wheel}[otel]" in line for line in instructions())
+
+
 def test_the_image_writes_to_tmp_only_so_that_its_root_may_be_read_only():
     (environment,) = [line for line in instructions() if line.startswith("ENV ")]
     variables = dict(pair.split("=", 1) for pair in environment.split()[1:])
