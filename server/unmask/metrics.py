@@ -49,7 +49,9 @@ CONNECTION_ENDS = (
     *("header_timeout", "body_timeout", "slow_reader", "long_header", "not_http", "too_many"),
 )
 REFUSALS = ("invalid", "queue_full", "rate_limited", "loading")
-FAILURES = ("engine_failure", "engine_stopped", "aborted", "slow_reader", "internal_error")
+FAILURES = (
+    *("engine_failure", "engine_stopped", "aborted", "timeout", "slow_reader", "internal_error"),
+)
 LIMIT_KINDS = ("requests", "tokens")
 NO_KEY = "none"  # in place of a key's name, for clients by address
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

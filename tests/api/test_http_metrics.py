@@ -69,6 +69,16 @@ def test_an_unexpected_exception_is_counted_as_500(call, engine, metrics):
     assert counted(metrics) == {("POST", "/v1/chat/completions", "500"): 1}
 
 
+def test_the_first_request_that_is_late_is_an_increase_of_its_counter(call, metrics):
+    def failed(code):
+        name = "unmask_http_requests_failed_total"
+        return metrics.registry.get_sample_value(name, {"code": code})
+
+    assert failed("timeout") == 0
+    assert call("POST", "/v1/chat/completions", json={**CHAT, "timeout": 1e-6}).status_code == 504
+    assert failed("timeout") == 1
+
+
 def test_a_stream_is_timed_to_its_end_and_not_held_back(serve, engine, metrics):
     engine.script = lambda request: answer(request, pause_s=0.05)
     started_s = time.monotonic()
