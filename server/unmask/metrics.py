@@ -167,7 +167,9 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        self.aborted = counter("requests_aborted", "Requests dropped by their client.")
+        self.aborted = counter(
+            "requests_aborted", "Requests dropped by their client, or past their deadline."
+        )
         self.timed_out = counter("requests_timed_out", "Requests that were over their deadline.")
         self.engine_restarts = Counter(
             "unmask_engine_restarts",
