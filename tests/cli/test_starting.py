@@ -18,6 +18,7 @@ import pytest
 from tests.api.fake_client import MODEL, FakeClient
 from tests.cli.running import ENVIRONMENT, serving, unmask
 from unmask.api import create_app
+from unmask.api.app import create_health_app
 from unmask.cli.starting import StartingEngine
 from unmask.config import ServerConfig
 from unmask.errors import EngineStopped
@@ -117,6 +118,22 @@ def test_health_says_that_the_server_stops_while_its_engine_is_ready_yet() -> No
     assert ask(app, "GET", "/health/live").status_code == 200
     assert b"unmask_ready 0.0" in metrics.render()
     assert engine.engine_status().state == "ready"
+
+
+def test_health_says_that_nobody_listens_for_an_engine_that_is_ready() -> None:
+    engine, metrics, is_ready = StartingEngine(), Metrics(), threading.Event()
+    listens = False
+    engine.is_served = lambda: listens
+    app = create_health_app(engine, metrics, ServerConfig())
+    engine.load(Loaded, lambda ready: is_ready.set(), lambda: None)
+    assert is_ready.wait(10)
+    health = ask(app, "GET", "/health/ready")
+    assert (health.status_code, health.json()["state"]) == (503, "starting")
+    assert health.json()["detail"] == "no HTTP process listens"
+    assert ask(app, "GET", "/health/live").status_code == 200
+    assert engine.engine_status().state == "ready"
+    listens = True
+    assert ask(app, "GET", "/health/ready").status_code == 200
 
 
 def test_a_model_that_cannot_be_loaded_stops_the_server_with_its_reason() -> None:

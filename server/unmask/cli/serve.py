@@ -124,6 +124,7 @@ def _serve_in_processes(config: Config) -> None:
     metrics, engine = Metrics(), StartingEngine(config.server.data_parallel)
     metrics.ready.set_function(lambda: engine.status().state == "ready")
     hub = Hub(engine.engine_status, metrics)  # each process tells by itself that it stops
+    engine.is_served = lambda: hub.num_listening > 0
     processes = ApiProcesses(hub, server, config.engine.max_queue)
     if server.status_interval_s:
         line = StatusLine(metrics, engine.status).line
@@ -157,9 +158,9 @@ def _serve_in_processes(config: Config) -> None:
     with contextlib.ExitStack() as serving:
         if health is not None:
             from unmask.api.app import create_health_app
-            from unmask.http.health import HealthServer
+            from unmask.http.health import HealthServer, LoopWatch
 
-            probes = create_health_app(engine, metrics, server)
+            probes = LoopWatch(create_health_app(engine, metrics, server), lambda: hub.silence_s)
             serving.callback(HealthServer(probes, health, server).stop)
             logger.info("health and metrics: port %d", health.getsockname()[1])
         processes.serve()

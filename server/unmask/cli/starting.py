@@ -29,11 +29,13 @@ class StartingEngine:
     """`EngineClient` in front of an engine that is loaded on a thread.
 
     Until the engine is ready, everything but `status`, `abort` and `shutdown` raises
-    `EngineStarting`. `failure` is the exception that ended loading.
+    `EngineStarting`. `failure` is the exception that ended loading. Requests reach the engine while
+    `is_served`.
     """
 
     def __init__(self, num_engines: int = 1) -> None:
         self.failure: BaseException | None = None
+        self.is_served: Callable[[], bool] = lambda: True
         self._loads = (EngineLoad(False, 0, 0, 0, 0),) * (num_engines if num_engines > 1 else 0)
         self._engine: Engine | None = None
         self._detail = "the model is being loaded"
@@ -68,10 +70,15 @@ class StartingEngine:
             self._engine.abort(request_id)
 
     def status(self) -> EngineStatus:
-        """Status of the server: the engine's, or "stopping" once it drains."""
+        """Status of the server: the engine's, or "stopping" once it drains.
+
+        "starting" while nobody listens for a ready engine.
+        """
         status = self.engine_status()
         if self._is_draining and status.state != "failed":
             return replace(status, state="stopping")
+        if status.state == "ready" and not self.is_served():
+            return replace(status, state="starting", detail="no HTTP process listens")
         return status
 
     def engine_status(self) -> EngineStatus:

@@ -69,6 +69,37 @@ async def two_processes() -> AsyncIterator[tuple[Hub, Process, Process]]:
         await until(lambda: not hub.num_processes)
 
 
+def test_processes_that_do_not_listen_yet_are_not_counted() -> None:
+    async def run() -> None:
+        hub, (ours, theirs) = Hub(lambda: READY, Metrics()), socket.socketpair()
+        with theirs:
+            await hub.connect(ours, lambda: None)  # as soon as the process is there
+            assert hub.metrics.registry.get_sample_value("unmask_api_processes") == 0
+        await until(lambda: not hub.num_processes)
+        async with two_processes() as (hub, _, _):
+            await until(lambda: hub.metrics.registry.get_sample_value("unmask_api_processes") == 2)
+
+    asyncio.run(run())
+
+
+def test_a_hub_tells_how_long_its_event_loop_stands_still() -> None:
+    now_s = 5.0
+
+    async def run() -> None:
+        nonlocal now_s
+        hub = Hub(lambda: READY, Metrics(), lambda: now_s)
+        watching = asyncio.create_task(hub.watch())
+        now_s = 7.0
+        await asyncio.sleep(0)
+        assert hub.silence_s == 0
+        now_s = 70.0
+        assert hub.silence_s == 63
+        await until(lambda: hub.silence_s == 0)
+        watching.cancel()
+
+    asyncio.run(run())
+
+
 def test_requests_that_are_open_count_in_all_processes() -> None:
     client = Client("key-a", ClientLimits(max_concurrent=2))
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -25,7 +26,7 @@ from unmask.engine.process.messages import Abort, Add, Forget, Recorded
 from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import count
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.silence import Silence
+from unmask.engine.silence import Clock, Silence
 from unmask.errors import UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import Delta, EngineStatus, Failure, is_last
@@ -47,18 +48,36 @@ class SharedEngine(EngineClient, Protocol):
 class Hub:
     """Serves one engine, once it is loaded, to any number of processes."""
 
-    def __init__(self, status: Callable[[], EngineStatus], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        status: Callable[[], EngineStatus],
+        metrics: Metrics,
+        clock: Clock = time.monotonic,
+    ) -> None:
         """`status` is that of the engine, also before it is loaded."""
         self.status, self.metrics = status, metrics
+        self._clock, self._watched_s = clock, clock()
         self.engine: SharedEngine | None = None
         self._callers = set[Caller]()
-        metrics.api_processes.set_function(lambda: len(self._callers))
-        metrics.connections.set_function(lambda: sum(c.num_connections for c in self._callers))
+        metrics.api_processes.set_function(lambda: self.num_listening)
+        metrics.connections.set_function(
+            lambda: sum(c.num_connections for c in tuple(self._callers))
+        )
 
     @property
     def num_processes(self) -> int:
         """Processes that are connected."""
         return len(self._callers)
+
+    @property
+    def num_listening(self) -> int:
+        """Processes that take connections; for other threads too."""
+        return sum(caller.listens for caller in tuple(self._callers))
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since `watch` had a turn of the event loop; for other threads."""
+        return self._clock() - self._watched_s
 
     def serve(self, engine: SharedEngine) -> None:
         """Tell all processes that the engine is loaded."""
@@ -93,6 +112,7 @@ class Hub:
     async def watch(self) -> None:
         """Tell processes of each change of the status, and of tokens that come later."""
         while True:
+            self._watched_s = self._clock()
             for caller in self._callers:
                 caller.tell_status()
                 caller.tell_held()
@@ -113,6 +133,7 @@ class Caller:
         self._told: EngineStatus | None = None
         self._open: dict[str, Use] = {}  # requests and choices by client
         self.silence = Silence()  # since its last message
+        self.listens = False
         self.num_connections = 0
 
     def tell_facts(self, engine: SharedEngine) -> None:
@@ -165,6 +186,7 @@ class Caller:
                 case Connections():
                     self.num_connections = message.number
                 case Listening():
+                    self.listens = True
                     self._on_listening()
                 case Scrape():
                     self.channel.send(Scraped(message.number, self._hub.metrics.render()))
