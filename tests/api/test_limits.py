@@ -22,7 +22,7 @@ from unmask.engine.process.whole_answers import WholeAnswers
 from unmask.errors import InvalidRequest, QueueFull, RateLimited
 from unmask.metrics import Metrics, value_of
 from unmask.types import Delta, EngineStatus, Event, Request
-from unmask.usage import ClientLimits
+from unmask.usage import ClientLimits, Use
 
 Call = Callable[..., httpx.Response]
 PATH = "/v1/completions"
@@ -137,6 +137,16 @@ def test_limits_that_a_key_gets_hold_from_its_next_request() -> None:
     with pytest.raises(RateLimited, match="100 requests per minute"):
         gate.enter(Client("a", many))
     open_visit.leave()
+
+
+def test_a_request_that_began_with_other_limits_gives_none_back_at_its_end() -> None:
+    gate = Clock().gate
+    before, now = ClientLimits(requests_per_minute=9), ClientLimits(requests_per_minute=1)
+    gate.take(Use("a", before, num_open=1, num_requests=1))  # in another process
+    gate.enter(Client("a", now)).leave()
+    gate.take(Use("a", before, num_open=-1, num_tokens=5))
+    with pytest.raises(RateLimited):
+        gate.enter(Client("a", now))
 
 
 def test_a_client_may_have_only_so_many_requests_open() -> None:

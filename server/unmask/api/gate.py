@@ -95,7 +95,9 @@ class Gate:
         """Count what a client uses in another process."""
         now_s = self.now()
         self._sweep(now_s)
-        account = self._account(use.client, use.limits, now_s)
+        account = self._accounts.get(use.client)
+        if account is None or use.num_open > 0:  # one that ends has the limits of its beginning
+            account = self._account(use.client, use.limits, now_s)
         account.num_open += use.num_open
         account.num_choices += use.num_choices
         for allowance, num in (
