@@ -190,6 +190,14 @@ def test_gaps_are_one_less_than_steps_with_outputs(
     assert exported["unmask_time_to_first_token_seconds_count"] == 1
 
 
+@pytest.mark.parametrize("looks_up", [True, False])
+def test_prompts_that_are_not_looked_up_are_no_queries(tiny: LoadedModel, looks_up: bool) -> None:
+    engine = Engine(Config(engine=replace(ROOMY, prefix_cache=looks_up)), tiny, Metrics())
+    run_all(engine, [request("a", 2, 8)])
+    queried = samples(engine)["unmask_prefix_cache_query_tokens_total"]
+    assert queried == (samples(engine)["unmask_prompt_tokens_total"] if looks_up else 0)
+
+
 def test_the_end_of_a_request_tells_how_long_it_waited(tiny: LoadedModel) -> None:
     config = replace(ROOMY, max_num_seqs=1)
     engine = Engine(Config(engine=config), tiny, Metrics())

@@ -25,6 +25,7 @@ from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.deadlines import Deadlines
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.prefix_cache import shares_prefixes
 from unmask.engine.schedule.requests import Counted, RequestResolver
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
@@ -104,6 +105,7 @@ class Engine:
         kind = NoiseRunner if loaded.info.attention == "canvas" else MaskRunner
         self.runner: Runner = kind.create(device, progress, recorder)
         self.resolver = RequestResolver(loaded.info, self.limits, loaded.tokenizer, metrics)
+        self._shares_prefixes = shares_prefixes(self.config, loaded.info)
         self._sessions: dict[str, Session] = {}
         self._pending: deque[PendingStep] = deque()
         self._deadlines = Deadlines()
@@ -233,7 +235,12 @@ class Engine:
         for session in sessions:
             if session.queue_s is None:
                 session.queue_s = now_s - session.sequence.arrival_s
-                record_started(self.metrics, session.sequence, session.queue_s)
+                record_started(
+                    self.metrics,
+                    session.sequence,
+                    session.queue_s,
+                    shares_prefixes=self._shares_prefixes,
+                )
                 begun.append((session.sequence.request.request_id, session.queue_s))
         self.begun = tuple(begun)
 

@@ -6,12 +6,15 @@ from unmask.engine.schedule.sequence import Sequence
 from unmask.metrics import Metrics
 
 
-def record_started(metrics: Metrics, sequence: Sequence, queue_s: float) -> None:
+def record_started(
+    metrics: Metrics, sequence: Sequence, queue_s: float, *, shares_prefixes: bool
+) -> None:
     """Count a sequence that waited `queue_s` for its first step."""
     metrics.queue_s.observe(queue_s)
     metrics.block_length.observe(sequence.decoding.block_len)
-    metrics.prefix_cache_queries.inc(sequence.num_prompt)
-    metrics.prefix_cache_hits.inc(sequence.num_cached)
+    if shares_prefixes:
+        metrics.prefix_cache_queries.inc(sequence.num_prompt)
+        metrics.prefix_cache_hits.inc(sequence.num_cached)
 
 
 def record_step(metrics: Metrics, batch: StepBatch, elapsed_s: float) -> None:

@@ -6,7 +6,7 @@ from unmask.config import EngineConfig
 from unmask.engine.schedule.fair_queue import FairQueue
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
-from unmask.engine.schedule.prefix_cache import PrefixCache
+from unmask.engine.schedule.prefix_cache import PrefixCache, shares_prefixes
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.shares import page_victim
 from unmask.engine.schedule.span import Span
@@ -33,9 +33,7 @@ class Occupancy:
         self, config: EngineConfig, limits: EngineLimits, pool: PagePool, model: ModelInfo
     ) -> None:
         self._limits, self._pool = limits, pool
-        # With full attention, keys of a prompt depend on what follows it.
-        is_shared = config.prefix_cache and model.attention != "full"
-        self.prefixes = PrefixCache(pool, is_enabled=is_shared)
+        self.prefixes = PrefixCache(pool, is_enabled=shares_prefixes(config, model))
         self.waiting = FairQueue[Sequence]()
         self.running: list[Sequence] = []  # in the order of their admission
         self._leaving: list[Sequence] = []  # preempted, but with a row

@@ -1,8 +1,15 @@
 """Reuse of the pages that prompts begin with (automatic prefix caching)."""
 
+from unmask.config import EngineConfig
 from unmask.engine.schedule.pages import PageHash, PagePool, hash_page, root_hash
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.units import end_of_unit, first_unit, unit_len
+from unmask.types import ModelInfo
+
+
+def shares_prefixes(config: EngineConfig, model: ModelInfo) -> bool:
+    """True if prompts are looked up: with full attention, their keys depend on what follows."""
+    return config.prefix_cache and model.attention != "full"
 
 
 class PrefixCache:
