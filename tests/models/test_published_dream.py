@@ -65,6 +65,13 @@ def test_the_end_of_a_turn_ends_an_answer_without_a_generation_config(
     assert load(tmp_path, source).info.eos_token_ids == (500, NUM_TOKENS - 3)
 
 
+def test_the_padding_of_diffucoder_ends_an_answer(tmp_path: Path) -> None:
+    """Its model cards cut answers at the first one; config.json does not name it as an end."""
+    write_tokenizer(tmp_path, added=(*ADDED, "<|dlm_pad|>"), pad_token="<|dlm_pad|>")
+    loaded = load(tmp_path)
+    assert loaded.info.eos_token_ids == (500, NUM_TOKENS - 3, NUM_TOKENS)
+
+
 def test_gpt2_splits_in_its_own_way(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, tokenizer_class="GPT2Tokenizer")
     ours = Tokenizer.from_folder(tmp_path)

@@ -22,6 +22,8 @@ FIELDS = QWEN_FIELDS.joined(
         },
     )
 )
+# The second fills DiffuCoder's answers behind their ends; its authors cut them there.
+END_TOKENS = "<|im_end|>", "<|dlm_pad|>"
 # DreamOn's quickstart. Its code is greedy by itself.
 PRESETS: Presets = {
     "infilling": {"policy": "entropy", "temperature": 0.2, "top_p": 0.9},
@@ -36,7 +38,8 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 def traits(raw: RawConfig) -> Traits:
     """Full attention; by default the whole answer is one block, as in the authors' code.
 
-    Qwen's end-of-turn token ends an answer in a conversation, the tokenizer's EOS any other text.
+    Qwen's end-of-turn token ends an answer in a conversation, the tokenizer's EOS or DiffuCoder's
+    padding any other text.
     """
     return Traits(
         "full",
@@ -44,7 +47,7 @@ def traits(raw: RawConfig) -> Traits:
         mask_token_id=MASK_TOKEN_ID,
         schedule="timed",
         stated_positions=STATED_POSITIONS,
-        end_tokens=("<|im_end|>",),
+        end_tokens=END_TOKENS,
         length_commands=("<|expand|>", "<|delete|>"),
     )
 
