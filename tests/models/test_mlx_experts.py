@@ -1,4 +1,4 @@
-"""Experts that MLX has stacked and quantized are served with the weights that are meant."""
+"""Stacks of experts, MLX's quantized ones too, are served with the weights that are meant."""
 
 import json
 from pathlib import Path
@@ -65,22 +65,29 @@ def test_names_may_be_those_of_mlx_vlm(tmp_path: Path) -> None:
     assert torch.equal(one, other)
 
 
-def test_stacks_that_are_not_quantized_are_read(tmp_path: Path) -> None:
-    """`mlx_lm.convert` without `-q` stacks the experts of a layer too."""
-    stored = load_file(GOLDEN / "sdar_moe" / "model.safetensors")
-    folder = meant_folder("sdar_moe", stored, tmp_path / "one by one")
-    expected = logits(load(folder), "sdar_moe")
-    meant_folder("sdar_moe", stacked(stored), tmp_path / "stacked")
-    assert torch.equal(logits(load(tmp_path / "stacked" / "sdar_moe"), "sdar_moe"), expected)
+@pytest.mark.parametrize(
+    ("name", "stack"),
+    [
+        ("sdar_moe", "switch_mlp.{}.weight"),  # `mlx_lm.convert` without `-q`
+        ("llada2", "experts.{}"),  # `moe_convertor.py --mode merge` of dFactory and DMax
+    ],
+)
+def test_stacks_that_are_not_quantized_are_read(name: str, stack: str, tmp_path: Path) -> None:
+    stored = load_file(GOLDEN / name / "model.safetensors")
+    folder = meant_folder(name, stored, tmp_path / "one by one")
+    expected = logits(load(folder), name)
+    folder = meant_folder(name, stacked(stored, stack), tmp_path / "stacked")
+    assert torch.equal(logits(load(folder), name), expected)
 
 
-def stacked(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+def stacked(stored: dict[str, Tensor], stack: str) -> dict[str, Tensor]:
     """Experts of each layer and kind in one tensor."""
     stacks: dict[str, dict[int, Tensor]] = {}
     for name in [name for name in stored if ".experts." in name]:
         head, _, tail = name.partition(".experts.")
         number, _, kind = tail.partition(".")
-        stacks.setdefault(f"{head}.switch_mlp.{kind}", {})[int(number)] = stored.pop(name)
+        whole = f"{head}.{stack.format(kind.removesuffix('.weight'))}"
+        stacks.setdefault(whole, {})[int(number)] = stored.pop(name)
     for name, matrices in stacks.items():
         stored[name] = torch.stack([matrices[i] for i in range(len(matrices))])
     return stored

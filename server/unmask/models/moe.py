@@ -68,8 +68,9 @@ def take_experts(
 ) -> Experts:
     """Experts stored as gate, up and down each, such as `{prefix}0.gate_proj.weight`.
 
-    Those of MLX are three stacks, such as `switch_mlp.gate_proj.weight` [E, I, C] beside. Their
-    format is that of linear layers; at most one expert is in memory twice.
+    They may be three stacks: `{prefix}gate_proj` [E, I, C], as LLaDA2's training code writes them,
+    or MLX's `switch_mlp.gate_proj.weight` beside. Their format is that of linear layers; at most
+    one expert is in memory twice.
     """
     up_shape, down_shape = (intermediate_size, hidden_size), (hidden_size, intermediate_size)
     shapes = {"gate": up_shape, "up": up_shape, "down": down_shape}
@@ -77,11 +78,12 @@ def take_experts(
         part: [f"{prefix}{expert}.{part}_proj.weight" for expert in range(num_experts)]
         for part in shapes
     }
-    stack = f"{prefix.removesuffix(EXPERTS)}{MLX_STACK}"
-    if any(weights.has(f"{stack}{part}_proj.weight") for part in shapes):
-        for part, shape in shapes.items():
-            name = f"{stack}{part}_proj.weight"
-            weights.split(name, (num_experts, *shape), experts_of[part])
+    of_mlx = f"{prefix.removesuffix(EXPERTS)}{MLX_STACK}"
+    for stack, last in ((of_mlx, "_proj.weight"), (prefix, "_proj")):
+        if any(weights.has(f"{stack}{part}{last}") for part in shapes):
+            for part, shape in shapes.items():
+                name = f"{stack}{part}{last}"
+                weights.split(name, (num_experts, *shape), experts_of[part])
     names = [name for triple in zip(*experts_of.values(), strict=True) for name in triple]
     matrices = weights.take_matrices(names, list(shapes.values()) * num_experts)
     # One iterator three times: groups of gate, up and down.
