@@ -74,6 +74,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
         "dream", "full", block_length=32, shift=True, folder="d3LLM_Dream_Coder"
     ),
     "DreamOn-v0-7B": Folder("dream", "full", shift=True),
+    "Open-dCoder-0.5B": Folder("dream", "full", shift=True),
     "DreamReasoner-8B": Folder("dream_reasoner", "block_causal", block_length=32),
     "SDAR 1.7B, 4B, 8B, TraDo": Folder("sdar", "block_causal", block_length=4),
     "SDAR-30B-A3B": Folder("sdar_moe", "block_causal", block_length=4),
@@ -172,7 +173,7 @@ def test_a_row_that_is_refused_says_its_name_and_the_reason(
     assert architecture in message
     reason = reason_for_refusal(architecture)
     assert reason is not None
-    assert reason in message or "is an autoregressive model" in message
+    assert reason in message or "class of an autoregressive model" in message
 
 
 @pytest.mark.parametrize("name", REFUSED_FIELDS)
@@ -191,6 +192,16 @@ def test_a_folder_without_a_configuration_is_refused(file: str, tmp_path: Path) 
     (tmp_path / file).write_text("{}")
     with pytest.raises(InvalidCheckpoint, match=r"there is no config\.json"):
         load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+
+
+def test_open_dcoder_is_served_by_dreams_class(tmp_path: Path) -> None:
+    """Its configuration is Qwen2's, and its loop Dream's."""
+    fields = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "auto_map": None}
+    with pytest.raises(InvalidCheckpoint, match="Qwen2ForCausalLM is the class of an autoreg"):
+        load(tmp_path / "checkpoint", "dream", fields)
+    own = json.dumps({"architectures": ["DreamModel"]})
+    info = load(tmp_path / "checkpoint", "dream", fields, hf_overrides=own).info
+    assert (info.attention, info.shift, info.schedule) == ("full", True, "timed")
 
 
 def test_rows_that_are_served_tell_their_verification() -> None:

@@ -52,6 +52,11 @@ SERVED = (
     Published("d3LLM-Dream, d3LLM-Dream-Coder", ("DreamModel",), "dream", D3LLM),
     Published("D2F-Dream, an adapter or merged", ("DreamModel",), "dream", D2F),
     Published("DreamOn-v0-7B", ("DreamModel",), "dream", "answers grow and shrink"),
+    Published(
+        "Open-dCoder-0.5B",
+        family="dream",
+        note="with Dream's class by `--hf-overrides`, as its own is Qwen2's",
+    ),
     Published("DreamReasoner-8B", ("DreamForCausalLM",), "sdar"),
     Published("SDAR 1.7B, 4B, 8B, TraDo", ("SDARForCausalLM",), "sdar"),
     Published("SDAR-30B-A3B", ("SDARMoeForCausalLM",), "sdar-moe"),
@@ -117,6 +122,12 @@ REFUSED = (
         note="convolutions, uniform noise and time conditioning",
     ),
     Published("Trida-7B-Preview", ("TridaForDLM",), note="its mask and blocks are not known"),
+    Published(
+        "ReFusion",
+        ("Qwen3ForCausalLM",),
+        note="slots of tokens in any order, each of which is written causally",
+    ),
+    Published("SDLM 3B and 32B", note="as many tokens of a block a pass as are certain in a row"),
     Published("LLaDOU", ("LLaDOUModelLM",), note="a network of its own chooses positions"),
     Published(
         "Adapters alone: D2F, linear_spec_lora, I-DLM's",

@@ -238,8 +238,9 @@ def find_family(architecture: str) -> Family:
     known = ", ".join(names)
     if AUTOREGRESSIVE.match(architecture):
         raise InvalidCheckpoint(
-            f"{architecture} is an autoregressive model; "
-            f"unmask serves diffusion language models only: {known}"
+            f"{architecture} is the class of an autoregressive model; unmask serves diffusion "
+            f"language models only: {known}. For one that carries the other's class, name its own "
+            "with --hf-overrides"
         )
     reason = reason_for_refusal(architecture)
     because = "" if reason is None else f": {reason}"
