@@ -14,7 +14,7 @@ PATTERNS = (
     *("", "a", "(ab)*", "a{2,3}b?", "(a|ab|b1)(2|12)?", "a??b+?", "a|", "(a*)*", "a{2}", "a{1,}b"),
     *("^a$", "^(a|b)+$", "(^a|b$)", "((^a$)|^b)", "^^a$$", r"\Aab\Z"),
     *("[^ab]", "[a-c1]{0,2}b", r"[\]a\-]b?", r"[^\d]a", r"[a\d]+", "[a-]", "[.*+]", r"[\s\w]"),
-    *(r"\d\w?", r"\Wa", r"\S\s", r"\x61\u0062", r"\u{31}", r"\[a\.", "a.b", r"\é{2}"),
+    *(r"\d\w?", r"\S\s", r"\x61\u0062", r"\u{31}", r"\[a\.", "a.b", r"\é{2}"),
     *("(?:a|(?P<n>b))*1(a|b)", "(?<n>a)b", "(a|b)*1(a|b)", "x{,", "a{b", "a{1"),
 )
 # Python spells these otherwise.
@@ -38,7 +38,7 @@ LOOKS = (
     *("^(?=a)", "^(?!a)", "(?!a).", "a(?=b)", "a(?!b)", "^a(?!b).*1", "^(?!a|b1)[^2]*$", "(?=b)a"),
     *("^(?!.*aa)[ab]*$", "^(?=.*1)(?=.*[ab]).{2,}$", "^(?!(ab)*$)", "(?=a$)", "^(?!^1*$)1*a?1*$"),
     *("(?:(a+)|(?!.*b)1(?=2)2?)$", "^(a(?=1))?1*b?$", "^((?!a)|b(?=b|1)).*", "(a|b(?!1)(?!b))2?$"),
-    *("^(?!(?=a)a)", "^(?!(?!a))", r"^(?!\s)\S*$", r"(?!\w)\W|(?!1)\d", "^(?!)a?", "^(?=)a"),
+    *("^(?!(?=a)a)", "^(?!(?!a))", r"^(?!\s)\S*$", "^(?!)a?", "^(?=)a"),
 )
 
 
@@ -53,16 +53,33 @@ def test_lookahead_is_as_in_python(pattern: str) -> None:
         assert quoted.matches(inner.encode()) == bool(python.search(text)), text
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [*LOOKS, r"^[^\s]$", r"^[^\S]$", r"^(?!\s).$", r"^(?![^\S])[^a]$", r"^(?!.*a)", "^(?!.b$)"],
-)
+SPACES = (r"^[^\s]$", r"^[^\S]$", r"^(?!\s).$", r"^(?![^\S])[^a]$", r"^(?!.*a)", "^(?!.b$)")
+WORDS = (r"\Wa", r"^\D$", r"^[^\w\s]", r"^[^\d]*$", r"(?!\w)\W|(?!1)\d", r"^(?!\W)", r"^(?!\D)")
+
+
+@pytest.mark.parametrize("pattern", [*LOOKS, *SPACES, *WORDS])
 def test_what_matches_in_one_language_alone_is_left_out(pattern: str) -> None:
     quoted = language(regex(pattern, searches=True, looks=True, character=json_character))
-    for text in texts("ab\n\r\u00a0\u2028\x1c", 3):
+    for text in texts("ab\n\r\u00a0\u2028\x1cé٣", 3):
         inner = json.dumps(text, ensure_ascii=False)[1:-1]
         for flags in (re.ASCII, re.UNICODE):
             assert re.search(pattern, text, flags) or not quoted.matches(inner.encode()), text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "others"),
+    [
+        (r"\W+", "! \n—、😀", "aé漢٣_½Ⓐ\u0301"),
+        (r"\D+", "aé漢!½", "7٣"),
+        (r"[\s\S]+|[\d\D]+|[\w\W]+", "a é\u3000\u00a0٣\n", ""),
+    ],
+)
+def test_classes_have_the_characters_of_all_languages(
+    pattern: str, matches: str, others: str
+) -> None:
+    found = language(regex(pattern))
+    assert found.matches(matches.encode())
+    assert not any(found.matches(character.encode()) for character in others)
 
 
 EMAIL = (  # of zod

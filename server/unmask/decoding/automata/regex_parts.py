@@ -1,7 +1,7 @@
 """Parts of a regular expression, read from the syntax that ECMAScript and Python share.
 
-`\\d`, `\\w` and `\\s` are ASCII, as in ECMAScript for the first two; `\\S` is no space of either
-language. Back references, lookbehind, word boundaries, flags and Unicode properties are refused.
+Characters of a class are of it in every language. Back references, lookbehind, word boundaries,
+flags and Unicode properties are refused.
 """
 
 import re
@@ -9,27 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-from unmask.decoding.automata.characters import Characters
+from unmask.decoding.automata.characters import ALL, Characters
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
+from unmask.decoding.automata.regex_classes import NAMES, class_of
 
 MAX_DEPTH = 60  # of groups
 MAX_LOOKS, MAX_LOOKING = 8, 2_000  # lookaheads, and characters: groups with one are written out
-DIGITS = Characters.of(((0x30, 0x39),))
-WORD = DIGITS | Characters.of(((0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)))
-SPACES = Characters.in_text("\t\n\v\f\r ")
-OTHER_SPACES = Characters.of(
-    (
-        *((0x1C, 0x1F), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
-        *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
-        (0xFEFF, 0xFEFF),
-    )
-)
 LINE_ENDS = Characters.in_text("\n\r\u2028\u2029")
-WIDE_CLASSES = {"s": SPACES | OTHER_SPACES, "S": ~SPACES}  # of one language or the other
-CLASSES = {
-    **{"d": DIGITS, "D": ~DIGITS, "w": WORD, "W": ~WORD},
-    **{"s": SPACES, "S": ~(SPACES | OTHER_SPACES)},
-}
 HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 LOW_SURROGATE = re.compile(r"\\u(d[c-f][0-9a-f]{2})", re.ASCII | re.IGNORECASE)
 CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
@@ -232,8 +218,8 @@ class _Parser:
     def _escape(self, *, in_set: bool = False) -> Characters | Anchor:
         start = self._at - 1
         name = self._take()
-        if name in CLASSES:
-            return WIDE_CLASSES.get(name, CLASSES[name]) if self._widens else CLASSES[name]
+        if name in NAMES:
+            return class_of(name, widens=self._widens)
         if name in CONTROLS:
             return Characters.in_text(CONTROLS[name])
         if name == "b" and in_set:
@@ -272,12 +258,13 @@ class _Parser:
         negates = self._peek() == "^"
         self._at += negates
         self._widens ^= negates
-        found = Characters(())
+        found, names = Characters(()), set[str]()
         if self._peek() == "]":
             raise self._error("a set begins with ]; write \\]", start)
         while self._peek() != "]":
             if not self._peek():
                 raise self._error("missing ]", start)
+            names.add(self._peek(2))
             low = self._set_item()
             if self._peek() == "-" and self._peek(2) != "-]":
                 self._at += 1
@@ -288,6 +275,8 @@ class _Parser:
             found |= low
         self._at += 1
         self._widens ^= negates
+        if any({rf"\{name}", rf"\{name.upper()}"} <= names for name in "dsw"):
+            found = ALL  # a class and all others, as [\s\S]
         found = ~found if negates else found
         if not found.ranges:
             raise self._error("a set of no characters", start)
