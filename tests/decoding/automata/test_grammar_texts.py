@@ -155,6 +155,8 @@ def test_grammars_are_parts_of_others() -> None:
         ("root ::= [a", "line 1", "is expected"),
         ("root ::= [b-a]", "line 1", "out of order"),
         (r'root ::= "\q"', "line 1", "no escape"),
+        (r'root ::= "\xZZ"', "line 1", "no escape"),
+        (r"root ::= [\u12-z]", "line 1", "no escape"),
         (r'root ::= "\U00110000"', "line 1", "no character"),
         ('root ::= "a"{2,1}', "line 1", "out of order"),
         ('root ::= "a"{x}', "line 1", "number of times"),

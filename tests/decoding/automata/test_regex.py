@@ -142,6 +142,7 @@ def test_other_lookahead_is_refused(pattern: str, reason: str) -> None:
         ("a++", "possessive"),
         ("a**", "multiple repeat"),
         ("*a", "nothing to repeat"),
+        ("a|{2}", "nothing to repeat"),
         ("a{3,2}", "out of order"),
         ("a{,2}", "{0,n}"),
         ("^*", "an anchor"),

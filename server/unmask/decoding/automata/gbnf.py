@@ -24,7 +24,7 @@ LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 CLASS = re.compile(r"\[(\^?)((?:[^\]\\]|\\.)*)\]", re.DOTALL)
 CHARACTER = re.compile(
     r"\\x(?P<x>[0-9A-Fa-f]{2})|\\u(?P<u>[0-9A-Fa-f]{4})|\\U(?P<U>[0-9A-Fa-f]{8})"
-    r"|\\(?P<escape>[^xuU])|(?P<plain>[^\\])",
+    r"|\\(?P<escape>.)|(?P<plain>[^\\])",
     re.DOTALL,
 )
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "[": "[", "]": "]", "-": "-"}

@@ -166,6 +166,12 @@ class _Parser:
                 return self._escape()
             case "*" | "+" | "?" as sign:
                 raise self._error(f"nothing to repeat before {sign}", start)
+            case "{":
+                self._at = start
+                if self._quantifier() is not None:
+                    raise self._error("nothing to repeat", start)
+                self._at = start + 1
+                return self._one("{")
             case character:
                 return self._one(character)
 
