@@ -133,6 +133,21 @@ def test_a_list_says_more_than_a_format(name: str, values: list[str]) -> None:
     assert not found.matches(b'"urn:a"')
 
 
+@pytest.mark.parametrize("most", [256, 2083])  # 2083: of pydantic's HttpUrl
+def test_a_uri_with_a_large_limit_of_characters_is_a_short_one(most: int) -> None:
+    schema = {"type": "string", "format": "uri", "minLength": 1, "maxLength": most}
+    found = schema_language(schema)
+    assert len(found.moves) < 2_000
+    host, path = "https://" + "a" * 37 + ".com", "https://a.b/" + "x" * 199
+    for text in (host, path, "https://a.b:80/c%20d?e=f&g#h", "mailto:a@b.c", "urn:isbn:123"):
+        assert found.matches(json.dumps(text).encode()), text
+    for text in ("a" * 12 + path, path + "x", host.replace(".", "a."), "http:a", "//a"):
+        assert not found.matches(json.dumps(text).encode()), text
+    words = [json.loads(random_word(found, Random(goal), goal)) for goal in (40, 300)]
+    assert all(len(word) <= most for word in words)
+    assert [TypeAdapter(AnyUrl).validate_python(word) for word in words]
+
+
 def test_no_hostname_or_email_is_longer_than_names_may_be() -> None:
     random = Random(0)
     for name in ("hostname", "email"):

@@ -75,6 +75,14 @@ FORMATS = {
     "uri": rf"(?:{_ADDRESS}|{_OPAQUE}){_END}",
     "uri-reference": rf"(?:{_ADDRESS}|{_OPAQUE}|{_RELATIVE}){_END}",
 }
+# A count of all characters would take as many states for each: here that of some parts is bounded.
+URI_LENGTH = 256  # at most: 12 characters of a scheme, "://", 41 of a host, 200 behind it
+_BEHIND = "(?=.{0,200}$)"
+SHORT_URI = (
+    rf"(?!file:)[a-z][a-z0-9+.-]{{1,11}}://(?=[^/?#]{{1,41}}[/?#]|[^/?#]{{1,41}}$){_HOST}"
+    rf"(?::{_PORT})?{_BEHIND}(?:/{_PATH}*)*{_END}"
+    rf"|(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.-]{{1,11}}:{_BEHIND}{_PATH}(?:{_PATH}|/)*{_END}"
+)
 # Every URI is of these, and so on.
 FORMATS |= dict.fromkeys(("uri-template", "iri"), FORMATS["uri"])
 FORMATS["iri-reference"] = FORMATS["uri-reference"]

@@ -13,7 +13,7 @@ from unmask.decoding.automata.expressions import (
     repetition,
     union,
 )
-from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS
+from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS, SHORT_URI, URI_LENGTH
 from unmask.decoding.automata.free_text import other_strings
 from unmask.decoding.automata.json_numbers import BROKEN, Bounds, decimals, fractions, integers
 from unmask.decoding.automata.keywords import LARGEST, Keywords, bounds_of
@@ -28,11 +28,14 @@ def string(schema: Keywords, place: Place, budget: Budget) -> Expression:
     """Strings in JSON that match keywords; with one, escapes have two characters."""
     parts = []
     least, most = schema.get("minLength", 0), schema.get("maxLength")
+    form = FORMATS.get(schema.get("format", ""))
+    if form == FORMATS["uri"] and most is not None and most >= URI_LENGTH:
+        form, most = SHORT_URI, None
     if least or most is not None:
         parts.append(repetition(json_character(ALL), least, most))
     parts += [characters(pattern, place / "pattern") for pattern in schema.get("patterns", ())]
-    if schema.get("format") in FORMATS:
-        parts.append(regex(FORMATS[schema["format"]], looks=True, character=json_character))
+    if form is not None:
+        parts.append(regex(form, looks=True, character=json_character))
     patterns, values = schema.get("not patterns", ()), schema.get("not enum", ())
     if not parts and not patterns:
         return other_strings(values, budget) if values else ANY_JSON_STRING
