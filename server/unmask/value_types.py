@@ -71,7 +71,7 @@ class ValueType:
         return tuple(_taken(item, self.base) for item in items)
 
     def _has_all(self, items: tuple[Any, ...]) -> bool:
-        """Whether items have the very type already, told quickly: there may be thousands."""
+        """True for items of the very type, told quickly: there may be thousands."""
         if pair := typing.get_args(self.base):
             return all(type(item) is tuple and tuple(map(type, item)) == pair for item in items)
         return set(map(type, items)) <= {self.base}
