@@ -232,7 +232,6 @@ class LLM:
         refinements: RefinementOptions | None = None,
     ) -> Request:
         name = str(next(self._ids))
-        self.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
         return Request(name, tuple(token_ids), sampling, refinements, tuple(suffix))
 
     def _template_requests(

@@ -167,6 +167,7 @@ def constraint_of(
     ends = set[int]()
     if params.grammar is not None and params.ignore_eos:
         ends = set(model.eos_token_ids) - set(params.stop_token_ids)
+    model.check_ids(params.stop_token_ids, "stop_token_ids")
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
     model.check_ids(allowed or (), "allowed_token_ids")
     if allowed is not None and set(allowed) <= {model.mask_token_id, *commands, *ends}:
