@@ -148,6 +148,20 @@ def test_a_uri_with_a_large_limit_of_characters_is_a_short_one(most: int) -> Non
     assert [TypeAdapter(AnyUrl).validate_python(word) for word in words]
 
 
+@pytest.mark.parametrize("most", [72, 200, 255])
+def test_a_uri_has_at_most_the_characters_of_its_limit(most: int) -> None:
+    found = schema_language({"type": "string", "format": "uri", "maxLength": most})
+    assert len(found.moves) < 2_000
+    longest = "a" * 12 + "://" + "b" * 37 + ".com/" + "x" * (most - 57)
+    assert len(longest) == most
+    assert found.matches(json.dumps(longest).encode())
+    assert not found.matches(json.dumps(longest + "x").encode())
+    for goal in range(0, 2 * most, 9):
+        word = json.loads(random_word(found, Random(goal), goal))
+        assert len(word) <= most
+        TypeAdapter(AnyUrl).validate_python(word)
+
+
 def test_no_hostname_or_email_is_longer_than_names_may_be() -> None:
     random = Random(0)
     for name in ("hostname", "email"):

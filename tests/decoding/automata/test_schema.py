@@ -10,9 +10,13 @@ import pytest
 
 from tests.support.automata import random_word, schema_language
 from tests.support.json_schema import is_valid, random_schema, random_value
+from unmask.decoding.automata import schema as schema_module
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
+from unmask.decoding.automata.expressions import Expression
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
+from unmask.decoding.automata.places import Place
+from unmask.decoding.automata.schema_scalars import string
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar, JsonObject, Regex, json_schema_of
 
@@ -583,6 +587,28 @@ def test_the_limit_of_seconds_ends_every_part_of_a_compilation(grammar: Grammar)
     with pytest.raises(GrammarTooLarge, match="over"):
         language_of(grammar, {}, Budget(Limits(seconds=0.2)))
     assert time.monotonic() - start_s < 2
+
+
+HTTP_URL = {"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083}  # pydantic's
+
+
+def test_fields_of_the_same_format_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[Any]()
+
+    def counted(schema: Any, place: Place, budget: Budget) -> Expression:
+        made.append(schema.get("format"))
+        return string(schema, place, budget)
+
+    monkeypatch.setattr(schema_module, "string", counted)
+    fields = dict.fromkeys("abc", HTTP_URL) | {"d": {"type": "string", "format": "date"}}
+    schema_language({"type": "object", "properties": fields, "additionalProperties": False})
+    assert sorted(made) == ["date", "uri"]
+
+
+def test_parts_of_a_format_are_made_small_before_they_are_joined() -> None:
+    three = {"properties": dict.fromkeys("abc", HTTP_URL), "required": ["a", "b", "c"]}
+    grammar = json_schema_of({"type": "object", **three, "additionalProperties": False})
+    language_of(grammar, {}, Budget(Limits(parts=15_000)))
 
 
 def test_a_name_as_long_as_a_body_takes_little_memory() -> None:

@@ -75,14 +75,6 @@ FORMATS = {
     "uri": rf"(?:{_ADDRESS}|{_OPAQUE}){_END}",
     "uri-reference": rf"(?:{_ADDRESS}|{_OPAQUE}|{_RELATIVE}){_END}",
 }
-# A count of all characters would take as many states for each: here that of some parts is bounded.
-URI_LENGTH = 256  # at most: 12 characters of a scheme, "://", 41 of a host, 200 behind it
-_BEHIND = "(?=.{0,200}$)"
-SHORT_URI = (
-    rf"(?!file:)[a-z][a-z0-9+.-]{{1,11}}://(?=[^/?#]{{1,41}}[/?#]|[^/?#]{{1,41}}$){_HOST}"
-    rf"(?::{_PORT})?{_BEHIND}(?:/{_PATH}*)*{_END}"
-    rf"|(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.-]{{1,11}}:{_BEHIND}{_PATH}(?:{_PATH}|/)*{_END}"
-)
 # Every URI is of these, and so on.
 FORMATS |= dict.fromkeys(("uri-template", "iri"), FORMATS["uri"])
 FORMATS["iri-reference"] = FORMATS["uri-reference"]
@@ -93,6 +85,24 @@ FORMATS |= {
     f"-{_HEX}{{12}}"
     for version in range(1, 9)
 }
+
+SHORT_URI = range(72, 257)  # lengths of those that `short_uri` makes; longer ones are no use
+
+
+def short_uri(length: int) -> str:
+    """URIs of at most that many characters, with at most 56 up to a path.
+
+    A count of all characters would take as many states for each state of a URI. Here 12 characters
+    of a scheme, 41 of a host with its port, and those behind it are counted one after the other.
+    """
+    behind = f"(?=.{{0,{length - 56}}}$)"
+    address = rf"[a-z][a-z0-9+.-]{{1,11}}://(?=[^/?#]{{1,41}}[/?#]|[^/?#]{{1,41}}$){_HOST}"
+    scheme = r"(?!(?:https?|wss?|ftp|file):)[a-z][a-z0-9+.-]{1,11}:"
+    return (
+        rf"(?!file:){address}(?::{_PORT})?{behind}(?:/{_PATH}*)*{_END}"
+        rf"|{scheme}{behind}{_PATH}(?:{_PATH}|/)*{_END}"
+    )
+
 
 NUMBER_FORMATS: dict[str, tuple[int, int | None] | None] = {
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},

@@ -18,6 +18,7 @@ from unmask.decoding.automata.expressions import (
     Union,
 )
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.minimal import minimize
 from unmask.decoding.automata.subsets import determinize
 
 
@@ -78,7 +79,8 @@ class _Builder:
                 first = compile_bytes(left, self._specials, self._budget)
                 second = compile_bytes(right, self._specials, self._budget)
                 join = intersect if isinstance(expression, Intersection) else subtract
-                return self._insert(join(first, second, self._budget), at)
+                joined = minimize(join(first, second, self._budget)).as_dfa()
+                return self._join([]) if joined is None else self._insert(joined, at)
             case Compiled(dfa):
                 return self._insert(dfa, at)
             case Call(rule):

@@ -45,6 +45,7 @@ from unmask.decoding.automata.schema_scalars import listed_strings, number, stri
 # Keywords of which values that are listed are checked, and of those whose texts are.
 CHECKED = frozenset(("required", "minItems", "maxItems", "minProperties", "maxProperties"))
 STRING_CHECKS = frozenset(("patterns", "not patterns"))
+STRING_WORDS = ("format", "patterns", "not patterns", "not enum", "minLength", "maxLength")
 LISTED = frozenset(("boolean", "null"))
 SINGLE: tuple[Json, ...] = (False, True, None)  # all values of these types
 MAX_DISTINCT = 64  # values of which an array may have each once
@@ -112,6 +113,7 @@ class _Compiler:
         self._objects = Objects(self._nested, self._any_member, spacing, budget)
         # Values by place: a reference in several places is read once for each depth of recursion.
         self._known: dict[tuple[str, frozenset[tuple[str, int]]], Expression] = {}
+        self._strings: dict[str, Expression] = {}  # by their keywords
 
     def value(self, schema: Schema, place: Place) -> Expression:
         self._num_schemas += 1
@@ -163,13 +165,22 @@ class _Compiler:
             case "array":
                 return self._array(schema, place)
             case "string":
-                return string(schema, place, self._budget)
+                return self._string(schema, place)
             case "number" | "integer":
                 return number(kind, schema, place)
             case "boolean":
                 return BOOLEAN
             case _:
                 return NULL
+
+    def _string(self, schema: Keywords, place: Place) -> Expression:
+        """Strings, those of the same formats and patterns made once."""
+        words = {word: schema[word] for word in STRING_WORDS if word in schema}
+        key = repr(words)
+        if key not in self._strings:
+            made = string(schema, place, self._budget)
+            self._strings[key] = _compiled(made, self._budget) if words else made
+        return self._strings[key]
 
     def _array(self, schema: Keywords, place: Place) -> Expression:
         most: int | None = schema.get("maxItems")

@@ -13,7 +13,7 @@ from unmask.decoding.automata.expressions import (
     repetition,
     union,
 )
-from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS, SHORT_URI, URI_LENGTH
+from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS, SHORT_URI, short_uri
 from unmask.decoding.automata.free_text import other_strings
 from unmask.decoding.automata.json_numbers import BROKEN, Bounds, decimals, fractions, integers
 from unmask.decoding.automata.keywords import LARGEST, Keywords, bounds_of
@@ -29,8 +29,8 @@ def string(schema: Keywords, place: Place, budget: Budget) -> Expression:
     parts = []
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     form = FORMATS.get(schema.get("format", ""))
-    if form == FORMATS["uri"] and most is not None and most >= URI_LENGTH:
-        form, most = SHORT_URI, None
+    if form == FORMATS["uri"] and most is not None and most >= SHORT_URI[0]:
+        form, most = short_uri(min(most, SHORT_URI[-1])), None
     if least or most is not None:
         parts.append(repetition(json_character(ALL), least, most))
     parts += [characters(pattern, place / "pattern") for pattern in schema.get("patterns", ())]
