@@ -111,6 +111,37 @@ def test_chat_applies_the_template(llm: LLM) -> None:
     assert llm.tokenizer.decode(one.prompt_token_ids) == "user: hi\nassistant: "
 
 
+TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+
+
+def test_chat_has_tools_and_options_of_the_template() -> None:
+    call = {"type": "function", "function": {"name": "look_up", "arguments": '{"of": "é"}'}}
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", **call}]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "7"},
+        {"role": "assistant", "content": "It is"},
+    ]
+    sampling = SamplingParams(max_tokens=4, ignore_eos=True)
+    with LLM() as llm:
+        [done] = llm.chat(messages, sampling, tools=[TOOL], continue_final_message=True)
+        prompt = llm.tokenizer.decode(done.prompt_token_ids, skip_special_tokens=False)
+        assert prompt.startswith("<|system|>Be brief.")
+        assert '"look_up", "parameters"' in prompt
+        assert '"arguments": {"of": "é"}' in prompt
+        assert "None" not in prompt
+        assert prompt.endswith("<|assistant|>It is")
+        [plain] = llm.chat(messages[:2], sampling, chat_template_kwargs={"tools_are": 1})
+        assert "look_up" not in llm.tokenizer.decode(plain.prompt_token_ids)
+        for name in ("messages", "tools"):
+            with pytest.raises(InvalidRequest, match=f"may not set {name}"):
+                llm.chat(messages[:2], sampling, chat_template_kwargs={name: []})
+        wrong = {"role": "assistant", "content": "", "tool_calls": [{"id": "call_1"}]}
+        with pytest.raises(InvalidRequest, match="tool_calls must be calls"):
+            llm.chat([messages[1], wrong], sampling)
+
+
 def test_a_stream_adds_up_to_the_completion(llm: LLM) -> None:
     sampling = SamplingParams(max_tokens=40, ignore_eos=True, steps=8, block_length=8)
     events = list(llm.stream("hello", sampling, refinements=RefinementOptions(tokens=True)))

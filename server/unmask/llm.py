@@ -1,10 +1,10 @@
 """In-process API without HTTP: completions in the caller's thread."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
-from typing import Self
+from typing import Any, Self
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
@@ -19,6 +19,7 @@ from unmask.prompts import (
     as_ids,
     as_prompts,
     as_templates,
+    check_template_options,
 )
 from unmask.templates import SEES_AHEAD, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
@@ -144,13 +145,30 @@ class LLM:
         self,
         conversations: Conversation | Sequence[Conversation],
         sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        continue_final_message: bool = False,
     ) -> list[Completion]:
         """Answer conversations, each a list of messages with `role` and `content`.
 
-        Content is text or a list of text parts, which newlines join.
+        Content is text or a list of text parts, which newlines join. `tools` and what else the chat
+        template reads are for all of them; calls of tools are in an answer's text. An answer may
+        continue the final message. Raises `InvalidRequest`.
         """
-        many = as_conversations(conversations)
-        return self._run([self.tokenizer.apply_chat(messages) for messages in many], sampling)
+        options = dict(chat_template_kwargs or {})
+        check_template_options(options)
+        if tools:
+            options["tools"] = list(tools)
+        prompts = [
+            self.tokenizer.apply_chat(
+                messages,
+                continue_final_message=continue_final_message,
+                template_options=options,
+            )
+            for messages in as_conversations(conversations)
+        ]
+        return self._run(prompts, sampling)
 
     def fill(
         self,

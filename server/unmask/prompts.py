@@ -2,13 +2,26 @@
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
+
+from pydantic_core import from_json
 
 from unmask.errors import InvalidRequest
 from unmask.templates import Blank, Part
 
 Prompt = str | Sequence[int]
 Conversation = Sequence[Mapping[str, Any]]
+
+# Arguments of `apply_chat_template` that are not variables of a template.
+RESERVED = frozenset(
+    {
+        *("self", "conversation", "messages", "tools", "documents", "chat_template"),
+        *("add_generation_prompt", "continue_final_message", "tokenize", "padding", "truncation"),
+        *("max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
+        "tokenizer_kwargs",
+    }
+)
 
 
 def as_prompts(prompts: Prompt | Iterable[Prompt]) -> list[Prompt]:
@@ -41,21 +54,57 @@ def as_conversations(
 
 
 def _as_turn(message: object) -> Mapping[str, Any]:
-    """A message with its text parts joined by newlines: many templates pass over parts."""
+    """A message for a chat template, as the server makes it of a request's.
+
+    Text parts are joined by newlines, as many templates pass over parts; arguments of tool calls
+    are parsed; `developer` is OpenAI's new name of `system`.
+    """
     if not isinstance(message, Mapping):
         raise InvalidRequest(
             f"a message must have a role and content, got {message!r:.60}", field="messages"
         )
-    content = message.get("content")
-    if not isinstance(content, list | tuple):
-        return message
-    parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-    texts = [text for text in parts if isinstance(text, str)]
-    if len(texts) < len(parts):
-        raise InvalidRequest(
-            f"content must be text or text parts, got {content!r:.60}", field="messages"
-        )
-    return {**message, "content": "\n".join(texts)}
+    turn = dict(message)
+    if turn.get("role") == "developer":
+        turn["role"] = "system"
+    content = turn.get("content")
+    if calls := turn.get("tool_calls"):
+        try:
+            turn["tool_calls"] = [with_arguments(call) for call in calls]
+        except (KeyError, TypeError, AttributeError):
+            raise InvalidRequest(
+                f"tool_calls must be calls of functions, got {calls!r:.60}", field="messages"
+            ) from None
+        turn["content"] = content or ""
+    if isinstance(content, list | tuple):
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        texts = [text for text in parts if isinstance(text, str)]
+        if len(texts) < len(parts):
+            raise InvalidRequest(
+                f"content must be text or text parts, got {content!r:.60}", field="messages"
+            )
+        turn["content"] = "\n".join(texts)
+    return turn
+
+
+def with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The tool call with its arguments parsed, as templates want them; none are an object."""
+    function = call["function"]
+    arguments = function.get("arguments")
+    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
+        arguments = {}
+    elif isinstance(arguments, str):
+        with suppress(ValueError):  # of what is no JSON, no Unicode or too deep
+            arguments = from_json(arguments)
+    return {**call, "function": {**function, "arguments": arguments}}
+
+
+def check_template_options(options: Mapping[str, Any]) -> None:
+    """Raise `InvalidRequest` for options that are no variables of a chat template."""
+    for name in options:
+        if name in RESERVED:
+            raise InvalidRequest(
+                f"chat_template_kwargs may not set {name}", field=f"chat_template_kwargs.{name}"
+            )
 
 
 def as_templates(

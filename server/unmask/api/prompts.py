@@ -2,11 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-from pydantic_core import from_json
 
 from unmask.api.backend import ITEM, Backend
 from unmask.api.errors import ModelNotFound, json_excerpt
@@ -21,18 +18,9 @@ from unmask.api.requests import (
 )
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
+from unmask.prompts import check_template_options, with_arguments
 
 T = TypeVar("T")
-
-# Arguments of `apply_chat_template` that are not variables of a template.
-RESERVED = frozenset(
-    {
-        *("self", "conversation", "messages", "tools", "documents", "chat_template"),
-        *("add_generation_prompt", "continue_final_message", "tokenize", "padding", "truncation"),
-        *("max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
-        "tokenizer_kwargs",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +114,7 @@ def template_options(
             field="continue_final_message",
         )
     extra = body.chat_template_kwargs or {}
-    for name in extra:
-        if name in RESERVED:
-            raise InvalidRequest(
-                f"chat_template_kwargs may not set {name}", field=f"chat_template_kwargs.{name}"
-            )
+    check_template_options(extra)
     wants_prompt = body.add_generation_prompt is not False and not continues
     return TemplateOptions(wants_prompt, continues, extra, tools)
 
@@ -187,17 +171,5 @@ def _for_template(message: ChatMessage) -> dict[str, Any]:
     }
     turn |= {name: value for name, value in given.items() if value is not None}
     if message.tool_calls:
-        turn["tool_calls"] = [_with_arguments(call) for call in message.tool_calls]
+        turn["tool_calls"] = [with_arguments(call) for call in message.tool_calls]
     return turn
-
-
-def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    """The tool call with its arguments parsed, as templates want them; none are an object."""
-    function = call["function"]
-    arguments = function.get("arguments")
-    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
-        arguments = {}
-    elif isinstance(arguments, str):
-        with suppress(ValueError):  # of what is no JSON, no Unicode or too deep
-            arguments = from_json(arguments)
-    return {**call, "function": {**function, "arguments": arguments}}
