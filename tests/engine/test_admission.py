@@ -12,7 +12,7 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import LAST_TIME, timed_quotas
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, Request, SamplingParams
+from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
 
 MODEL = replace(
     FACTS, default_sampling=SamplingParams(temperature=0.0, policy="threshold", threshold=0.8)
@@ -234,6 +234,13 @@ def test_the_policy_follows_from_the_number_that_is_given() -> None:
     assert resolved(factor=2.0, **small).threshold == 2.0
     assert resolved(entropy_bound=0.3, **small).policy == "entropy_bound"
     assert resolved(policy="threshold", steps=4, **small).steps == 4
+
+
+@pytest.mark.parametrize("policy", ["entropy", "margin", "sequential", "random", "ancestral"])
+def test_steps_keep_a_usual_policy_that_counts_by_them(policy: PolicyName) -> None:
+    model = replace(MODEL, default_sampling=SamplingParams(policy=policy))
+    request = Request("r", (1, 2), SamplingParams(max_tokens=8, steps=4))
+    assert resolve(request, model, LIMITS).policy == policy
 
 
 def test_numbers_of_several_policies_choose_the_one_that_has_them_all() -> None:

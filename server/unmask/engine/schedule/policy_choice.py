@@ -16,7 +16,8 @@ BESIDE_MIXING: PolicyName = "threshold"  # for what one that mixes embeddings do
 def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
     """The policy asked for, or the one that its numbers or a number of steps imply.
 
-    Numbers imply the usual policy if that has them all, else the first one that has.
+    Numbers imply the usual policy if that has them all, else the first one that has. Steps imply
+    `low_confidence` where the usual policy has a limit; others count by them.
     """
     named = [name for name in NUMBERS if getattr(params, name) is not None]
     usual = model.default_sampling.policy or "threshold"
@@ -28,9 +29,9 @@ def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: boo
             raise InvalidRequest(
                 f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
             )
-        # Steps mean as much to it.
-        is_ranked = BY_NAME[usual].ranks_by == "noise" or BY_NAME[usual].mixes
-        if params.steps and model.canvas is None and not (has_commands or is_ranked):
+        policy = BY_NAME[usual]
+        has_limit = bool(policy.numbers) and not (policy.by_chance or policy.mixes)
+        if params.steps and model.canvas is None and has_limit and not has_commands:
             return "low_confidence"
         return usual
     for name in named:
