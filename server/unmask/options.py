@@ -45,8 +45,7 @@ MEANINGS = {
     "engine.speculation_rows": "Rows that a step may have for speculative states; 0 is off.",
     "engine.step_timeout_s": "Seconds after which a step hangs, and the engine is started again.",
     "engine.threads": "CPU threads (default: all cores for C kernels, half of them for torch).",
-    "decoding.preset": "Settings by name: quality or speed (LLaDA2.1), speed or plain (LLaDA2.2), "
-    "math or code (MBD, DMax).",
+    "decoding.preset": "Published settings by name, such as speed; an unknown one lists them.",
     **{f"decoding.{row.name}": row.meaning for row in SETTINGS},
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",

@@ -41,14 +41,14 @@ def evaluate(
         list[str] | None, typer.Option(help="Task to run; may be repeated. If unset, all tasks.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of problems of each task.")
+        int | None, typer.Option(min=1, help="Most problems of each task and phrasing.")
     ] = None,
     policies: Annotated[
         bool,
         typer.Option(
             "--policies",
-            help="Measure every policy at several settings, with 20 problems of each task if "
-            "--limit is unset.",
+            help="Measure the model's policies at several settings, with 20 problems of each task "
+            "and phrasing if --limit is unset.",
         ),
     ] = False,
     plot: Annotated[
