@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.engines import ROOMY, make_engine
+from unmask.api.unsupported import HINTS
 from unmask.config import Config, ServerConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
@@ -49,6 +50,26 @@ def test_every_name_of_vllm_is_explained(tiny: LoadedModel) -> None:
     found = {name for name in exported(engine) if name.startswith("vllm:")}
     documented = {name for cell in first_cells() for name in re.findall(r"`(vllm:\w+)", cell)}
     assert documented == found
+
+
+def test_every_field_without_effect_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    assert [name for name in HINTS if f"`{name}`" not in page] == []
+
+
+def test_every_code_of_an_error_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    files = [file for name in ("api", "http") for file in (PACKAGES[0] / name).rglob("*.py")]
+    codes = {c for file in files for c in re.findall(r'code="(\w+)"', file.read_text())}
+    assert len(codes) > 15
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def test_every_result_is_explained() -> None:
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    named = [name.replace("NAME", "*") for name in re.findall(r"`(\w+\.json)`", page)]
+    results = (ROOT / "benchmarks" / "results").glob("*.json")
+    assert [file.name for file in results if not any(map(file.match, named))] == []
 
 
 def spans() -> list[str]:

@@ -24,6 +24,7 @@ from benchmarks.readme import measured, replace_measured
 from tests.cli.running import unmask_here
 from unmask.options import OPTIONS
 from unmask.settings import to_toml
+from unmask_kernels.policies.table import POLICIES
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -207,6 +208,10 @@ def test_the_table_of_flags_has_ten_with_their_defaults() -> None:
     for flag, default in rows:
         value = OPTION[flag].default
         assert default.strip("`") == ("unset" if value is None else to_toml(value).strip('"'))
+
+
+def test_policies_are_counted() -> None:
+    assert f"{len(POLICIES)} [policies]" in README.read_text()
 
 
 def test_figures_of_the_h100_are_those_of_the_page_with_all() -> None:
