@@ -1,6 +1,7 @@
 """Results of several runs merge in one file."""
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,35 @@ def test_no_page_quotes_rates_that_were_counted_too_high(page: str) -> None:
         assert "up to 1.2 times too high" in " ".join(result["notes"])
         for row in result["engine"]:
             assert f"| {row['tokens_per_s']:,.0f} |" not in text
+
+
+def _result(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8"))
+
+
+def test_figures_of_the_page_are_those_of_the_h100() -> None:
+    page = (ROOT / "docs" / "reference" / "performance.md").read_text(encoding="utf-8")
+    figures = re.findall(r"([\d,]+)\*{0,2}, (\d+)%", page)
+    measured = {
+        (f"{row['tokens_per_s']:,.0f}", f"{100 * row['share_of_best']:.0f}")
+        for row in _result("gpu_h100.json")["engine"]
+    }
+    assert len(figures) > 40
+    assert set(figures) - measured == set()
+
+
+def test_ratios_to_lmdeploy_are_those_of_the_results() -> None:
+    page = (ROOT / "docs" / "reference" / "performance.md").read_text(encoding="utf-8")
+    rows = {row["part"]: row["tokens_per_s"] for row in _result("gpu_h100.json")["engine"]}
+    theirs = {row["concurrency"]: row for row in _result("gpu_lmdeploy_h100.json")["loads"]}
+    ratios = {
+        (dtype, n): rows[f"SDAR-8B {dtype}, 32 by 4: {n} at 1024"] / theirs[n]["tokens_per_s"]
+        for dtype in ("bf16", "fp8")
+        for n in (8, 128)
+    }
+    ours = _result("gpu_http_h100.json")["loads"][0]["engine"]["overall_tokens_per_s"]
+    text = " ".join(page.split())
+    bf16 = f"{ratios['bf16', 8]:.2f} times that and 128 have {ratios['bf16', 128]:.2f} times"
+    assert bf16 in text
+    assert f"{ratios['fp8', 8]:.2f} and {ratios['fp8', 128]:.2f} times in FP8" in text
+    assert f"{ours / theirs[128]['overall_tokens_per_s']:.2f} times its tokens/s" in text
