@@ -48,7 +48,7 @@ class SamplingParams:
     """
 
     max_tokens: int | None = parameter(
-        "Longest answer, in tokens; as long as the context allows if unset.", low=1
+        "Longest answer, in tokens; as long as context and KV cache allow if unset.", low=1
     )
     temperature: float | None = parameter(
         "Temperature of sampling; 0 is greedy.", low=0, high=100, neutral=0.0, is_setting=True

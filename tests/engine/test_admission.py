@@ -12,7 +12,7 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import LAST_TIME, timed_quotas
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
+from unmask.types import AttentionPattern, ModelInfo, PolicyName, Request, SamplingParams
 
 MODEL = replace(
     FACTS, default_sampling=SamplingParams(temperature=0.0, policy="threshold", threshold=0.8)
@@ -27,6 +27,34 @@ def resolved(
 
 
 FULL = replace(MODEL, attention="full", schedule="timed")
+
+
+@pytest.mark.parametrize(
+    ("attention", "params", "max_tokens"),
+    [
+        ("block_causal", {}, 94),  # whole blocks of 32 from the prompt on
+        ("block_causal", {"block_length": "auto"}, 94),
+        ("prompt_block", {}, 64),  # the same, behind the prompt
+        ("causal_prefix", {}, 64),
+        ("causal_window", {"policy": "entropy"}, 63),
+        ("full", {}, 62),  # all that a step holds
+        ("full", {"cfg_scale": 0.5}, 30),
+    ],
+)
+def test_an_answer_without_a_limit_is_as_long_as_the_pages_allow(
+    attention: AttentionPattern, params: dict[str, Any], max_tokens: int
+) -> None:
+    """The context of 100 tokens is longer than all 6 pages of 16, and than a step of 64."""
+    model = replace(MODEL, attention=attention)
+
+    def asking(**limit: int) -> Decoding:
+        return resolve(Request("r", (1, 2), SamplingParams(**params, **limit)), model, LIMITS)
+
+    decoding = asking()
+    assert {d.max_tokens for d in (decoding, *decoding.others)} == {max_tokens}
+    assert asking(max_tokens=max_tokens).max_tokens == max_tokens
+    with pytest.raises(InvalidRequest):
+        asking(max_tokens=max_tokens + 1)
 
 
 def test_auto_has_every_default_filled_in_for_each_length() -> None:

@@ -33,6 +33,13 @@ def check_fits(
         )
 
 
+def most_positions(limits: EngineLimits, params: SamplingParams, *, is_full: bool) -> int:
+    """Positions that all pages hold for one request, and a step where attention is full."""
+    canvases = 2 if params.cfg_scale else 1
+    most = limits.num_pages // canvases * limits.page_size
+    return min(most, limits.max_batch_tokens // canvases) if is_full else most
+
+
 def check_step(num_positions: int, limits: EngineLimits, params: SamplingParams) -> None:
     """Raise `InvalidRequest` where a step cannot hold every position of a request."""
     canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")

@@ -2,13 +2,19 @@
 
 from typing import NamedTuple
 
-from unmask.engine.schedule.fits import check_fits, check_prompt_block, check_step
+from unmask.engine.schedule.fits import (
+    check_fits,
+    check_prompt_block,
+    check_step,
+    most_positions,
+)
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import window_rows
 from unmask.engine.schedule.penalties import PENALTIES
 from unmask.engine.schedule.policy_choice import names_policy
 from unmask.errors import InvalidRequest
 from unmask.types import (
+    AUTO,
     MAX_BLOCK_LENGTH,
     ModelInfo,
     ModeName,
@@ -49,6 +55,21 @@ def blocks_of(
         num_positions = request.num_given + max_tokens
         length = min(length, -(-num_positions // usual_len) * usual_len)
     return Blocks(length, drafts, drafts and by_policy)
+
+
+def longest_answer(request: Request, model: ModelInfo, limits: EngineLimits) -> int:
+    """Tokens of the longest answer that fits, whose last block is whole, whatever the mode is."""
+    num_given, asked = request.num_given, request.sampling.block_length
+    is_full = model.attention == "full"
+    most = most_positions(limits, request.sampling, is_full=is_full)
+    if is_full:
+        return most - num_given
+    named = None if asked == AUTO else asked
+    block_len = named or model.block_length or BLOCK_LENGTH
+    if model.attention == "causal_window":
+        return most - num_given - block_len + 1
+    origin = 0 if model.attention == "block_causal" else num_given
+    return origin + (most - origin) // block_len * block_len - num_given
 
 
 def check_positions(

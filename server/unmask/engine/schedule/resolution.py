@@ -37,7 +37,12 @@ from unmask.engine.schedule.quotas import (
     timed_quotas,
     window_quotas,
 )
-from unmask.engine.schedule.request_blocks import BLOCK_LENGTH, blocks_of, check_positions
+from unmask.engine.schedule.request_blocks import (
+    BLOCK_LENGTH,
+    blocks_of,
+    check_positions,
+    longest_answer,
+)
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
@@ -132,7 +137,7 @@ def _resolve(
 ) -> Decoding:
     params, is_full = request.sampling, model.attention == "full"
     _check_prompt(request, model)
-    max_tokens = _max_tokens(request, model)
+    max_tokens = _max_tokens(request, model, limits)
     policy, editing_threshold, default = _rule(request, model)
     blocks = blocks_of(request, model, max_tokens, block_length, mode)
     block_len, drafts = blocks.length, blocks.drafts
@@ -203,11 +208,15 @@ def _resolve(
     )
 
 
-def _max_tokens(request: Request, model: ModelInfo) -> int:
-    """Longest answer; raises `InvalidRequest` for one that the context does not hold."""
+def _max_tokens(request: Request, model: ModelInfo, limits: EngineLimits) -> int:
+    """Longest answer; raises `InvalidRequest` for one that the context does not hold.
+
+    Where nothing says, it is as long as the context and the engine's sizes allow.
+    """
     params, remaining = request.sampling, model.max_model_len - request.num_given
     # One canvas of all of a long context would take its every step.
     usual = min(remaining, FULL_MAX_TOKENS) if model.attention == "full" else remaining
+    usual = max(1, min(usual, longest_answer(request, model, limits)))
     max_tokens = params.max_tokens or model.default_sampling.max_tokens or usual
     if request.template is not None:
         check_holes(request.template)
