@@ -98,3 +98,26 @@ def test_most_sequences_of_a_step_repeat_their_last_pass() -> None:
         simulation.step()
         num_spans += len(simulation.pending[-1].spans) if simulation.pending else 0
     assert simulation.num_repeats > num_spans // 3
+
+
+def test_a_preempted_block_begins_with_its_seed_though_thoughts_end_there() -> None:
+    """The end replaces the seed; passes before and after the preemption are the same."""
+    model = replace(MODEL, shift=True, end_think_token_id=198)
+    simulation = Simulation(model, EngineLimits(96, 8, PAGE), 0, np.random.default_rng(0))
+    params = SamplingParams(cache="block", ignore_eos=True)
+    quick = replace(params, max_tokens=16, steps=2)
+    slow = replace(params, max_tokens=8, steps=8, max_thinking_tokens=0)
+    simulation.add(Request("quick", tuple(range(3, 11)), quick))
+    simulation.add(Request("slow", tuple(range(13, 21)), slow))
+    scheduler, scored = simulation.scheduler, dict[int, list[list[int]]]()
+    while (batch := scheduler.schedule()) is not None:
+        for i, span in enumerate(batch.denoised):
+            if span.sequence.request.request_id == "slow":
+                query = span.query.scored
+                scored.setdefault(int(batch.decoding.steps[i]), []).append(list(query))
+        scheduler.advance(batch)
+        simulation.apply(batch)
+    assert scheduler.num_preempted
+    assert scored[0] == [[8], [8]]
+    assert scored[1] == [list(range(9, 16))] * 2
+    assert simulation.answers["slow"] == [198, *map(token_at, range(9, 16))]

@@ -311,7 +311,7 @@ class Sequence:
             lay_out_given(self.tokens, self.masked, self.request, self.last_end, self.fill_end)
             self.block_step, self.has_block_keys = 0, False
             if self.thinking and self.thinking.is_given and self.thinking.position >= opened.start:
-                self.end_thinking(self.thinking)
+                self._limit_thinking(self.thinking.taken_back())
             if self.structure is not None:
                 self.structure.begin(self)
 

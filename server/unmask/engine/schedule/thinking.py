@@ -54,6 +54,11 @@ class ThinkingBudget:
         self.is_over = not thinks or self.end_id in answer
         return not self.is_over
 
+    def taken_back(self) -> "ThinkingBudget":
+        """The budget as it was before its end was put there."""
+        self.is_given = self.is_over = False
+        return self
+
     def give(self) -> int:
         """The end, which is at `position` from now on."""
         self.is_given, self.is_over, self.replaces_next = True, True, False
