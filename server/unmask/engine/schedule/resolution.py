@@ -211,7 +211,7 @@ def _resolve(
 def _max_tokens(request: Request, model: ModelInfo, limits: EngineLimits) -> int:
     """Longest answer; raises `InvalidRequest` for one that the context does not hold.
 
-    Where nothing says, it is as long as the context and the engine's sizes allow.
+    Without a limit it is as long as the context and the engine's sizes allow.
     """
     params, remaining = request.sampling, model.max_model_len - request.num_given
     # One canvas of all of a long context would take its every step.
