@@ -86,6 +86,15 @@ def test_what_is_kept_is_what_the_definition_says(kind: str) -> None:
         assert set(kept[i].nonzero()[:, 0].tolist()) == expected, CUTS[i]
 
 
+def test_filters_are_at_the_temperature_of_spread_noise() -> None:
+    logits = make_logits("plain", len(CUTS), 300)
+    draws = parameters(300, torch.device("cpu"))
+    spread = torch.linspace(0.1, 3.0, len(CUTS))
+    kept = keep_likeliest(logits, replace(draws, temperature=draws.temperature * spread))
+    assert torch.equal(keep_likeliest(logits, replace(draws, spread=spread)), kept)
+    assert not torch.equal(keep_likeliest(logits, draws), kept)
+
+
 def test_truncation_is_batch_invariant() -> None:
     logits = make_logits("ties", len(CUTS), 1500)
     draws = parameters(1500, torch.device("cpu"))

@@ -14,7 +14,7 @@ from unmask_kernels.philox import gumbel_noise
 # Integer mass of the most likely token in sums of probabilities: integer sums do not depend on
 # their order, so that neither other rows nor the split of the work can move a boundary.
 UNIT = 1 << 40
-MAX_INVERSE = 3e38
+LEAST_TEMPERATURE = 1e-6  # of filters, which multiply distances of up to 1e30 by its inverse
 NEXT_TO_NOTHING = 1e-20  # a probability below any other
 
 
@@ -56,19 +56,25 @@ class Draws:
     steps: Tensor  # [R] int64
     rows: Tensor | None = None  # [R] int64, indices into the step's masked rows; None: all of them
     truncation: Truncation | None = None
-    spread: Tensor | None = None  # [R] float32, multiplies the noise
+    spread: Tensor | None = None  # [R] float32, multiplies the noise, as a second temperature
+
+    @property
+    def _filtered_at(self) -> Tensor:
+        """Temperature [R] of the distribution that is drawn from, for filters."""
+        spread = 1.0 if self.spread is None else self.spread
+        return (self.temperature * spread).clamp_min(LEAST_TEMPERATURE)
 
     @property
     def inverse_temperature(self) -> Tensor:
-        """Factor [R] of distances between logits, finite at any temperature."""
-        return (1.0 / self.temperature).clamp(max=MAX_INVERSE)
+        """Factor [R] of distances between logits by which filters sum probabilities."""
+        return 1.0 / self._filtered_at
 
     @property
     def margin(self) -> Tensor:
         """Distance [C], not above zero, from the highest logit to the lowest that min-p leaves."""
         assert self.truncation is not None
         assert self.truncation.which is None
-        return self.truncation.min_p.log() * self.temperature
+        return self.truncation.min_p.log() * self._filtered_at
 
     def noise(self, first: int, count: int) -> Tensor:
         """Standard Gumbel noise [R, count] of the entries from `first`, a multiple of four."""
