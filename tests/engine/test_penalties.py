@@ -69,6 +69,43 @@ def test_company_pages_chunks_and_overlap_change_nothing(loaded: LoadedModel) ->
         assert {name: answer.essence for name, answer in answers.items()} == alone
 
 
+@pytest.mark.parametrize("params", [{"presence_penalty": 2.0}, {"repetition_penalty": 1.5}])
+def test_a_token_that_may_be_revised_has_no_penalty_for_itself(
+    tmp_path: Path, params: dict[str, float]
+) -> None:
+    loaded = load_golden("llada21", tmp_path)
+    settings = {"max_tokens": 1, "block_length": 1, "ignore_eos": True, "editing_threshold": 0.0}
+    requests = [
+        replace(asking("a", **settings, **kind), prompt_token_ids=tuple(range(3, 9)))
+        for kind in ({}, params)
+    ]
+    plain, penalized = (run_alone(loaded, request) for request in requests)
+    assert penalized.token_ids == plain.token_ids
+    assert penalized.finish is not None
+    assert plain.finish is not None
+    assert penalized.finish.usage == plain.finish.usage
+
+
+@pytest.mark.parametrize("suffix", [(), (50,) * 7])
+def test_tokens_behind_an_answer_are_not_counted(
+    tiny: LoadedModel, suffix: tuple[int, ...]
+) -> None:
+    asked = {"max_tokens": 1, "block_length": 8, "ignore_eos": True, "policy": "margin"}
+    penalties = {"presence_penalty": -2.0, "frequency_penalty": -2.0}
+    answers = [
+        run_alone(
+            tiny,
+            replace(
+                asking("a", **asked, **kind),
+                prompt_token_ids=tuple(range(3, 11)),
+                suffix_token_ids=suffix,
+            ),
+        )
+        for kind in ({}, penalties)
+    ]
+    assert answers[0].token_ids == answers[1].token_ids
+
+
 @pytest.mark.parametrize("min_tokens", [0, 1, 7, 8, 24])
 def test_an_answer_ends_no_earlier_than_it_may(loaded: LoadedModel, min_tokens: int) -> None:
     request = asking("a", min_tokens=min_tokens, logit_bias=((EOS_ID, 100.0),), block_length=8)

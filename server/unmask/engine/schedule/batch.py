@@ -1,5 +1,6 @@
 """Rows of a step and their results: plain arrays, no torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from unmask.engine.schedule.given_rows import GivenRows
 from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
 from unmask.engine.schedule.penalties import RowConstraints
 from unmask.engine.schedule.query_range import BoolArray, IntArray
+from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Bounds, Span
 from unmask.engine.schedule.structure import Part, RowClasses
 from unmask.engine.schedule.table import FloatArray, SequenceTable
@@ -247,26 +249,49 @@ def _constraints(
     if not decoding.columns["has_constraint"].any():
         return None
     constraints: list[Constraint | None] = [s.sequence.decoding.constraint for s in denoised]
-    owner = layout.scored_spans
+    owner = layout.scored_spans.copy()
     for i, span in enumerate(denoised):
         sequence, penalties = span.sequence, span.sequence.decoding.penalties
         if (lengths := sequence.lengths) is not None and lengths.is_full(sequence.open_len):
             constraints[i] = lengths.rules.when_full
         if penalties is None:
             continue
-        answer = slice(sequence.num_prompt, sequence.block_end)
-        committed = sequence.tokens[answer][~sequence.masked[answer]]
-        base = constraints[i]
-        constraints[i] = penalties.constraint(base, committed, may_end=True)
-        if penalties.min_tokens:
-            first_end = sequence.num_prompt + penalties.min_tokens
-            is_early = (layout.scored_spans == i) & (layout.scored_positions < first_end)
-            if is_early.any():
-                owner = np.where(is_early, len(constraints), owner)
-                constraints.append(penalties.constraint(base, committed, may_end=False))
+        base, rows = constraints[i], slice(*layout.scored_starts[i : i + 2])
+        positions = layout.scored_positions[rows]
+        is_early = positions < sequence.num_prompt + penalties.min_tokens
+        for own, chosen in _by_own_token(sequence, positions):
+            committed = _committed(sequence, own)
+            for may_end, some in ((True, chosen & ~is_early), (False, chosen & is_early)):
+                if some.any():
+                    owner[rows][some] = len(constraints)
+                    constraints.append(penalties.constraint(base, committed, may_end=may_end))
     if all(constraint is None for constraint in constraints):
         return None
     return RowConstraints(constraints, owner)
+
+
+def _by_own_token(
+    sequence: Sequence, positions: IntArray
+) -> Iterator[tuple[int | None, BoolArray]]:
+    """Tokens that scored `positions` [N] hold and may keep, each with its rows [N]; None for none.
+
+    A step chooses such a token anew, and others count for its penalties, but not the token itself.
+    """
+    decoding = sequence.decoding
+    is_edited = decoding.editing_threshold is not None and not decoding.remasks
+    is_held = ~sequence.masked[positions] & (positions < sequence.last_end)
+    is_held &= decoding.counts_tokens and is_edited
+    yield None, ~is_held
+    tokens = sequence.tokens[positions]
+    for token_id in np.unique(tokens[is_held]).tolist():
+        yield token_id, is_held & (tokens == token_id)
+
+
+def _committed(sequence: Sequence, own: int | None) -> IntArray:
+    """Tokens of the answer that are committed, without one that is a row's `own`."""
+    answer = slice(sequence.num_prompt, min(sequence.block_end, sequence.last_end))
+    committed = sequence.tokens[answer][~sequence.masked[answer]]
+    return committed if own is None else np.delete(committed, np.argmax(committed == own))
 
 
 def _classes(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> RowClasses | None:
