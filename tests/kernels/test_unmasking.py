@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import torch
 import triton
 import triton.language as tl
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear.ops import Linear, make_linear
@@ -201,6 +203,29 @@ def test_of_equal_logits_the_lowest_ids_are_the_likeliest() -> None:
         expected = sorted(range(90), key=lambda i: (-row[i], i))[:8]
         assert own_ids == expected
         assert own_values == [row[i] for i in expected]
+
+
+class Sorted(TorchDispatchMode):
+    """Numbers that are sorted."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        if "sort" in func.name():
+            self.count += args[0].numel()
+        return func(*args, **(kwargs or {}))
+
+
+def test_forbidden_tokens_follow_in_order_without_being_sorted() -> None:
+    logits = torch.full((3, 9000), -math.inf)
+    logits[0, [8000, 2]], logits[1, 1] = 1.0, 4.0
+    with Sorted() as mode:
+        values, ids = likeliest(logits, 4)
+    assert ids.tolist() == [[2, 8000, 0, 1], [1, 0, 2, 3], [0, 1, 2, 3]]
+    assert torch.equal(values, logits.gather(1, ids))
+    assert 0 < mode.count < 100
 
 
 def test_a_row_that_is_no_number_has_likeliest_tokens_of_its_own() -> None:

@@ -17,6 +17,7 @@ from unmask_kernels.scoring.truncation import draw_likeliest
 from unmask_kernels.scoring.types import Draws, LastTokens, RowStats
 
 MAX_EXPONENT = 700.0  # that float64 can hold
+LOWEST = torch.finfo(torch.float32).min
 
 
 def score_logits(
@@ -102,7 +103,10 @@ def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     torch's own choice among equals depends on the machine. NaN counts as the highest.
     """
     cut = logits.topk(count).values[:, -1:]
-    rows, ids = (logits < cut).logical_not_().nonzero(as_tuple=True)
+    is_wanted = (logits < cut.clamp_min(LOWEST)).logical_not_()
+    # Where fewer are not forbidden, the first that are follow: all would take long to be sorted.
+    is_wanted[:, : 2 * count] |= cut == float("-inf")
+    rows, ids = is_wanted.nonzero(as_tuple=True)
     values = logits[rows, ids]
     order = values.argsort(descending=True, stable=True)
     order = order[rows[order].argsort(stable=True)]
