@@ -83,6 +83,19 @@ def test_the_start_of_a_stop_string_is_held_back(pieces: list[str], shown: str) 
     assert seen == shown
 
 
+def test_an_answer_keeps_the_token_that_it_stops_at_on_request(tiny: LoadedModel) -> None:
+    params = SamplingParams(max_tokens=24, ignore_eos=True)
+    ids = run_alone(tiny, Request("a", (1, 2, 3), params)).token_ids
+    at = ids.index(ids[5])
+    for keeps, shown in ((False, ids[:at]), (True, ids[: at + 1])):
+        asked = replace(params, stop_token_ids=(ids[at],), include_stop_str_in_output=keeps)
+        answer = run_alone(tiny, Request("a", (1, 2, 3), asked))
+        assert (answer.token_ids, answer.text) == (ids[: at + 1], TOKENIZER.decode(shown))
+        assert answer.finish is not None
+        assert answer.finish.stop_reason == ids[at]
+    assert TOKENIZER.decode(ids[:at]) != TOKENIZER.decode(ids[: at + 1])
+
+
 def test_an_answer_keeps_its_stop_string_on_request(tiny: LoadedModel) -> None:
     params = SamplingParams(max_tokens=24, ignore_eos=True)
     whole = run_alone(tiny, Request("a", (1, 2, 3), params)).text

@@ -107,7 +107,8 @@ def _up_to_end(session: Session, fresh: list[int]) -> Piece:
         fresh, reason = fresh[: at + 1], FinishReason.STOP
     elif sequence.num_final + len(fresh) == sequence.last_end:
         reason = FinishReason.LENGTH
-    shown = fresh[:-1] if reason is FinishReason.STOP else fresh
+    keeps_stop = stop_reason is not None and sequence.request.sampling.include_stop_str_in_output
+    shown = fresh[:-1] if reason is FinishReason.STOP and not keeps_stop else fresh
     if sequence.structure is not None and fresh and reason is not FinishReason.STOP:
         sequence.structure.advance(fresh, sequence.num_final)
         if sequence.structure.can_only_end:
