@@ -8,6 +8,7 @@ import pytest
 
 from tests.api.fake_client import ANSWER, TOKENIZER, answer, failing
 from tests.api.sse import events, joined
+from unmask.config import ServerConfig
 from unmask.errors import QueueFull
 from unmask.types import CanvasSchedule, Delta, Finish, FinishReason, TokenLogprob
 
@@ -203,6 +204,22 @@ def test_a_streamed_echo_adds_up_to_the_whole_one(call, engine, fields):
             assert [value for piece in pieces for value in piece] == values
         assert own[-1]["finish_reason"] == choice["finish_reason"]
     assert last["usage"] == whole["usage"]
+
+
+def test_pings_are_sent_while_a_long_prompt_is_read(call, engine):
+    def read_slowly(request):
+        events = answer(request)
+        if not request.given_answer:
+            return events
+        ids, logprobs = request.given_answer, events[0].logprobs[:1]
+        one = Delta(request.request_id, ids[:1], "", logprobs)
+        return [*((0.03, one) * 10), *events[-1:]]
+
+    engine.script = read_slowly
+    config = ServerConfig(ping_interval_s=0.1)
+    text = call("POST", COMPLETIONS, config, json={**ECHO, "stream": True}).text
+    assert text.startswith(": ping\n\n")
+    assert joined(events(text)) == f"hey{ANSWER[:4]}"
 
 
 def test_prompt_logprobs_have_vllms_shape(call):
