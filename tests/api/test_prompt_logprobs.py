@@ -10,6 +10,7 @@ from tests.api.fake_client import ANSWER, TOKENIZER, answer, failing
 from tests.api.sse import events, joined
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull
+from unmask.metrics import value_of
 from unmask.types import CanvasSchedule, Delta, Finish, FinishReason, TokenLogprob
 
 CHAT = "/v1/chat/completions"
@@ -220,6 +221,13 @@ def test_pings_are_sent_while_a_long_prompt_is_read(call, engine):
     text = call("POST", COMPLETIONS, config, json={**ECHO, "stream": True}).text
     assert text.startswith(": ping\n\n")
     assert joined(events(text)) == f"hey{ANSWER[:4]}"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_tokens_of_a_prompt_that_is_read_count_once_for_a_client(call, metrics, streams):
+    response = call("POST", COMPLETIONS, json={**ECHO, "stream": streams})
+    assert response.status_code == 200
+    assert value_of(metrics.key_tokens.labels("none")) == 3 + 4
 
 
 def test_prompt_logprobs_have_vllms_shape(call):

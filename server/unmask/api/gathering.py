@@ -33,9 +33,10 @@ class Gathering:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of all events so far, and those that are held back."""
-        told = sum([len(delta.token_ids) for deltas in self._deltas for delta in deltas])
-        return told + sum(s.num_held for s in self._streams if isinstance(s, PushedStream))
+        """Tokens of answers so far, and those that are held back."""
+        answers, streams = self._deltas[: self._num_choices], self._streams[: self._num_choices]
+        told = sum([len(delta.token_ids) for deltas in answers for delta in deltas])
+        return told + sum(s.num_held for s in streams if isinstance(s, PushedStream))
 
     async def answers(self) -> list[Delta]:
         """All deltas of each request as a single one; raises `RequestFailed`."""

@@ -68,9 +68,11 @@ class GenerationEndpoint(Generic[BodyT]):
         with renamed(job.field_names):
             streams = await submit_all(backend.client, job.submitted)
         visit.submitted(job.num_prompt_tokens)
+        num_choices = len(job.requests) if job.generates else 0
         if body.stream:
-            return EventStreamResponse(writer, streams, self._ping_s, self._max_unread_bytes, visit)
-        gathering = Gathering(streams, len(job.requests) if job.generates else 0)
+            limits = self._ping_s, self._max_unread_bytes
+            return EventStreamResponse(writer, streams, *limits, visit, num_choices)
+        gathering = Gathering(streams, num_choices)
         whole = writer.whole(await self._gathered(request, gathering, visit))
         return Response(to_json(whole), media_type="application/json")
 

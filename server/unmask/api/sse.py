@@ -46,6 +46,7 @@ class EventStreamResponse(Response):
         ping_s: float,
         max_unread_bytes: int,
         visit: Visit | None = None,
+        num_choices: int | None = None,
     ) -> None:
         super().__init__(media_type="text/event-stream")
         del self.headers["content-length"]
@@ -56,10 +57,11 @@ class EventStreamResponse(Response):
         self._ping_s = ping_s
         self._max_unread_bytes = max_unread_bytes
         self._visit = visit
+        self._num_choices = num_choices
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         deadline = None if self._visit is None else self._visit.deadline
-        async with aclosing(Merger(self._streams, deadline)) as merger:
+        async with aclosing(Merger(self._streams, deadline, self._num_choices)) as merger:
             try:
                 with (
                     suppress(ClientDisconnect),

@@ -46,9 +46,12 @@ class Merger:
         self,
         streams: Sequence[EventStream],
         deadline: Deadline | None = None,
+        num_choices: int | None = None,
     ) -> None:
-        self.num_tokens = 0  # of all events so far
+        """The first `num_choices` write answers, by default all; the others read prompts."""
+        self.num_tokens = 0  # of answers so far
         self._streams = streams
+        self._num_choices = len(streams) if num_choices is None else num_choices
         self._deadline = deadline
         self._late: asyncio.TimerHandle | None = None
         self._arrived: Batch = []
@@ -92,7 +95,8 @@ class Merger:
                 continue
             for index, event in batch:
                 if isinstance(event, Delta):
-                    self.num_tokens += len(event.token_ids)
+                    if index < self._num_choices:
+                        self.num_tokens += len(event.token_ids)
                     if event.finish is None:
                         continue
                 elif isinstance(event, Refinement):
