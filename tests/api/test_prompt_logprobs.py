@@ -8,9 +8,11 @@ import pytest
 
 from tests.api.fake_client import ANSWER, TOKENIZER, answer, failing
 from tests.api.sse import events, joined
+from tests.support.tokenizers_of_kinds import KINDS
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull
 from unmask.metrics import value_of
+from unmask.tokenizer import Tokenizer
 from unmask.types import CanvasSchedule, Delta, Finish, FinishReason, TokenLogprob
 
 CHAT = "/v1/chat/completions"
@@ -205,6 +207,18 @@ def test_a_streamed_echo_adds_up_to_the_whole_one(call, engine, fields):
             assert [value for piece in pieces for value in piece] == values
         assert own[-1]["finish_reason"] == choice["finish_reason"]
     assert last["usage"] == whole["usage"]
+
+
+def test_a_streamed_echo_without_text_has_its_log_probabilities(call, engine):
+    engine.tokenizer = Tokenizer(KINDS["prepending"]())
+    space, *_ = engine.tokenizer.encode("the")  # ▁ alone, without text where a text begins
+    fields = ECHO | {"prompt": [space]}
+    (whole,) = complete(call, **fields)["choices"]
+    assert whole["text"] == ANSWER[:4]
+    chunks = events(call("POST", COMPLETIONS, json={**fields, "stream": True}).text)
+    lists = [piece["logprobs"] for c in chunks for piece in c["choices"] if piece["logprobs"]]
+    for name, values in whole["logprobs"].items():
+        assert [value for found in lists for value in found[name]] == values
 
 
 def test_pings_are_sent_while_a_long_prompt_is_read(call, engine):

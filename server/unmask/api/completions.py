@@ -200,13 +200,16 @@ class _CompletionFormat:
         return choice
 
     def opening(self, index: int) -> CompletionChunkChoice | None:
-        """The echoed prompt and its token ids, if either is asked for."""
+        """The echoed prompt and its token ids, if either is asked for.
+
+        A prompt without text has log-probabilities still.
+        """
         choice = self.empty(index)
         choice["text"], choice["logprobs"] = self._job.echoes[index], self._echoed(index)
         if self._job.return_token_ids:
             choice["prompt_token_ids"] = self._job.requests[index].prompt_token_ids
             return choice
-        return choice if choice["text"] else None
+        return choice if choice["text"] or choice["logprobs"] is not None else None
 
     def opening_fields(self, index: int) -> ChunkFields:
         return {}
