@@ -8,7 +8,7 @@ from unmask.api.choices import ChoiceWriter
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
-from unmask.api.prompts import check_messages, encode_chat, template_options
+from unmask.api.prompts import check_messages, check_special_tokens, encode_chat, template_options
 from unmask.api.reasoning import CLOSE, Thoughts, is_inside, thoughts_after, with_thoughts
 from unmask.api.requests import ChatBody
 from unmask.api.response_models import ChatCompletion
@@ -37,11 +37,7 @@ class ChatDialect:
     def check(self, body: ChatBody) -> None:
         """Raise `InvalidRequest` for incomplete messages and for contradictory fields."""
         check_messages(body.messages)
-        if body.add_special_tokens:
-            raise InvalidRequest(
-                "add_special_tokens is for prompts of completions: a chat template has its own",
-                field="add_special_tokens",
-            )
+        check_special_tokens(body)
         if body.top_logprobs and not body.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true", field="top_logprobs")
         if body.best_of not in (None, body.n or 1):

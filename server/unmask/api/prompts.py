@@ -119,6 +119,15 @@ def template_options(
     return TemplateOptions(wants_prompt, continues, extra, tools)
 
 
+def check_special_tokens(body: ChatBody | TokenizeBody) -> None:
+    """Raise `InvalidRequest` if special tokens are to be added to a conversation."""
+    if body.add_special_tokens:
+        raise InvalidRequest(
+            "add_special_tokens is for prompts of completions: a chat template has its own",
+            field="add_special_tokens",
+        )
+
+
 def check_messages(messages: Sequence[ChatMessage]) -> None:
     """Raise `InvalidRequest` for no message, one without content, or fields of another role."""
     if not messages:

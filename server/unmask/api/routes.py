@@ -25,6 +25,7 @@ from unmask.api.playground import playground_page
 from unmask.api.prompts import (
     check_messages,
     check_model,
+    check_special_tokens,
     decode,
     encode_chat,
     encode_prompts,
@@ -162,6 +163,7 @@ def model_routes(backend: Backend) -> APIRouter:
             raise InvalidRequest("send either prompt or messages", field="prompt")
         if body.messages is not None:
             check_messages(body.messages)
+            check_special_tokens(body)
             tools = tools_to_render(body.tools or (), client.tokenizer.chat_template)
             ids = await encode_chat(backend, body.messages, template_options(body, tools))
         else:
