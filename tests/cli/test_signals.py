@@ -22,6 +22,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def handlers() -> Iterator[None]:
     """Handlers of this process, as they were before the test."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # under nohup it is ignored, as the server leaves it
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
