@@ -194,6 +194,17 @@ def test_the_header_in_claude_codes_prompts_leaves_their_beginnings_alike(call, 
     assert prompt_of(engine) == "user: hi\nassistant: "
 
 
+def test_pings_are_sent_while_the_begin_of_a_call_is_held_back(call, engine):
+    engine.tokenizer = tool_tokenizer()
+    engine.model = replace(MODEL, max_model_len=4096)
+    engine.script = lambda request: answer(request, CALL, pause_s=0.02)
+    body = {"messages": HI, "max_tokens": 400, "tools": [WEATHER], "stream": True}
+    response = call("POST", PATH, ServerConfig(ping_interval_s=0.1), json=body)
+    kinds = [event["type"] for event in events(response.text)]
+    assert kinds[:2] == ["message_start", "ping"]
+    assert kinds[-1] == "message_stop"
+
+
 def test_names_of_tools_are_as_long_as_anthropics(call, engine):
     engine.tokenizer = tool_tokenizer()
     engine.model = replace(MODEL, max_model_len=4096)

@@ -1,7 +1,6 @@
 """Answers with `choices`, of completions and chats: one JSON object, or a stream of chunks."""
 
 import math
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import cached_property
@@ -67,15 +66,11 @@ class ChoiceWriter:
         """Server-sent events; a failure in mid-stream is an event too."""
         if unread := self._unread():
             yield self._batch(unread)
-        sent_s = time.monotonic()
         async with aclosing(merger.batches(ping_s)) as batches:
             try:
                 async for batch in batches:
                     data = self._batch(self._of_choices(batch)) if batch else PING
-                    if not data and time.monotonic() >= sent_s + ping_s:
-                        data = PING  # the client sees nothing of events that are held back
                     if data:
-                        sent_s = time.monotonic()
                         yield data
             except RequestFailed as error:
                 note_failure(error)

@@ -78,4 +78,5 @@ class EventStreamResponse(Response):
         async with aclosing(self._writer.frames(merger, self._ping_s)) as frames:
             async for data in frames:
                 await send({"type": "http.response.body", "body": data, "more_body": True})
+                merger.sent()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

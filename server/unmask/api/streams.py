@@ -55,7 +55,7 @@ class Merger:
         self._deadline = deadline
         self._late: asyncio.TimerHandle | None = None
         self._arrived: Batch = []
-        self._reader: asyncio.Future[bool] | None = None  # False after silence
+        self._reader: asyncio.Future[None] | None = None
         self._has_space = asyncio.Event()
         self._silence = _Silence(self._wake_reader)
         self._open = set(range(len(streams)))
@@ -73,25 +73,27 @@ class Merger:
         self._watch_deadline()
 
     async def batches(self, ping_s: float | None = None) -> AsyncGenerator[Batch, None]:
-        """Events since the last batch, by stream index; an empty batch after `ping_s` of silence.
+        """Events since the last batch, by stream index; an empty one after `ping_s` of silence.
 
+        Silence is what a client hears: events that are held back do not end it, `sent` does.
         Raises `RequestFailed` for a `Failure`, an abort that was not ours, after `give_up`, and if
         it is late.
         """
         loop = asyncio.get_running_loop()
+        if ping_s is not None:
+            self._silence.begin(loop, ping_s)
         while self._open:
             if self._error is not None:
                 raise self._error
             self._check_deadline()
+            if self._silence.is_over:
+                self.sent()
+                yield []
+                continue
             batch = self._take()
             if not batch:
                 self._reader = loop.create_future()
-                if ping_s is not None:
-                    self._silence.begin(loop, ping_s)
-                has_events = await self._reader
-                self._check_deadline()
-                if not has_events:
-                    yield []
+                await self._reader
                 continue
             for index, event in batch:
                 if isinstance(event, Delta):
@@ -106,6 +108,10 @@ class Merger:
                 self._open.discard(index)
             yield _without_stale(batch) if len(batch) > 1 else batch
 
+    def sent(self) -> None:
+        """Note that the client has been sent something."""
+        self._silence.restart()
+
     def held_bytes(self) -> int:
         """About the memory of events that nobody has read."""
         return sum(stream.held_bytes() for stream in self._streams)
@@ -114,7 +120,7 @@ class Merger:
         """Abort the requests, and raise an error in place of their other events."""
         self._error, self._arrived = error, []
         await self.aclose()
-        self._wake_reader(True)
+        self._wake_reader()
 
     async def aclose(self) -> None:
         """Abort the requests that have not ended."""
@@ -131,7 +137,7 @@ class Merger:
             loop = asyncio.get_running_loop()
             self._late = loop.call_later(left_s, self._watch_deadline)
         elif left_s is not None:
-            self._wake_reader(True)
+            self._wake_reader()
 
     def _check_deadline(self) -> None:
         if self._deadline is not None and self._deadline.is_past:
@@ -149,7 +155,7 @@ class Merger:
 
     def _note(self, event: Event) -> None:
         """Wake the reader: a pushed stream has an event."""
-        self._wake_reader(True)
+        self._wake_reader()
 
     async def _pump(self, index: int, stream: EventStream) -> None:
         async for event in events_of(stream):
@@ -160,26 +166,35 @@ class Merger:
             self._has_space.clear()
             await self._has_space.wait()
         self._arrived.append((index, event))
-        self._wake_reader(True)
+        self._wake_reader()
 
-    def _wake_reader(self, has_events: bool) -> None:
+    def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
-            self._reader.set_result(has_events)
+            self._reader.set_result(None)
 
 
 class _Silence:
-    """Calls back after some seconds without an event; one timer serves any number of waits."""
+    """Calls back after some seconds without a restart; one timer serves any number of waits."""
 
-    def __init__(self, call: Callable[[bool], None]) -> None:
-        self._call: Callable[[bool], None] | None = call
-        self._due_s = 0.0
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.is_over = False
+        self._call: Callable[[], None] | None = call
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._length_s = self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, length_s: float) -> None:
-        """Restart the wait."""
-        self._due_s = loop.time() + length_s
+        """Wait for the first time."""
+        self._loop, self._length_s = loop, length_s
+        self.restart()
+
+    def restart(self) -> None:
+        """Wait anew, once it has begun."""
+        if self._loop is None or self._call is None:
+            return
+        self.is_over, self._due_s = False, self._loop.time() + self._length_s
         if self._timer is None:
-            self._timer = loop.call_at(self._due_s, self._ring, loop)
+            self._timer = self._loop.call_at(self._due_s, self._ring, self._loop)
 
     def end(self) -> None:
         """Cancel the timer for good, and forget whom it calls, who has this."""
@@ -192,7 +207,8 @@ class _Silence:
         if loop.time() < self._due_s:
             self._timer = loop.call_at(self._due_s, self._ring, loop)
         elif self._call is not None:
-            self._call(False)
+            self.is_over = True
+            self._call()
 
 
 async def close_all(streams: Sequence[EventStream], tasks: Sequence[asyncio.Task[None]]) -> None:
