@@ -50,14 +50,14 @@ def as_conversations(
     """Conversations with texts as content, also of a single one; raises `InvalidRequest`."""
     one = bool(conversations) and isinstance(next(iter(conversations)), Mapping)
     many = [conversations] if one else conversations
-    return [[_as_turn(message) for message in messages] for messages in many]
+    return [[as_turn(message) for message in messages] for messages in many]
 
 
-def _as_turn(message: object) -> Mapping[str, Any]:
-    """A message for a chat template, as the server makes it of a request's.
+def as_turn(message: object) -> Mapping[str, Any]:
+    """A message for a chat template.
 
-    Text parts are joined by newlines, as many templates pass over parts; arguments of tool calls
-    are parsed; `developer` is OpenAI's new name of `system`.
+    Text parts are joined by newlines, as in vLLM: many templates pass over parts. Arguments of tool
+    calls are parsed; `developer` is OpenAI's new name of `system`.
     """
     if not isinstance(message, Mapping):
         raise InvalidRequest(
@@ -67,14 +67,6 @@ def _as_turn(message: object) -> Mapping[str, Any]:
     if turn.get("role") == "developer":
         turn["role"] = "system"
     content = turn.get("content")
-    if calls := turn.get("tool_calls"):
-        try:
-            turn["tool_calls"] = [with_arguments(call) for call in calls]
-        except (KeyError, TypeError, AttributeError):
-            raise InvalidRequest(
-                f"tool_calls must be calls of functions, got {calls!r:.60}", field="messages"
-            ) from None
-        turn["content"] = content or ""
     if isinstance(content, list | tuple):
         parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
         texts = [text for text in parts if isinstance(text, str)]
@@ -83,10 +75,18 @@ def _as_turn(message: object) -> Mapping[str, Any]:
                 f"content must be text or text parts, got {content!r:.60}", field="messages"
             )
         turn["content"] = "\n".join(texts)
+    if calls := turn.get("tool_calls"):
+        turn["content"] = turn.get("content") or ""
+        try:
+            turn["tool_calls"] = [_with_arguments(call) for call in calls]
+        except (KeyError, TypeError, AttributeError):
+            raise InvalidRequest(
+                f"tool_calls must be calls of functions, got {calls!r:.60}", field="messages"
+            ) from None
     return turn
 
 
-def with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+def _with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
     """The tool call with its arguments parsed, as templates want them; none are an object."""
     function = call["function"]
     arguments = function.get("arguments")

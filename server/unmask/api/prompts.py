@@ -1,7 +1,7 @@
 """Token ids of prompts and conversations; long ones are tokenized on a worker thread."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from unmask.api.requests import (
 )
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
-from unmask.prompts import check_template_options, with_arguments
+from unmask.prompts import as_turn, check_template_options
 
 T = TypeVar("T")
 
@@ -165,20 +165,13 @@ def _cost(message: ChatMessage) -> int:
     return texts + calls + len(message.thoughts or "") + ITEM
 
 
-def _for_template(message: ChatMessage) -> dict[str, Any]:
-    """The message for a chat template; `developer` is OpenAI's new name of `system`.
-
-    Text parts are joined by newlines, as in vLLM.
-    """
-    role = "system" if message.role == "developer" else message.role
-    content = "\n".join(part.text for part in message.content or ())
-    turn: dict[str, Any] = {"role": role, "content": content}
+def _for_template(message: ChatMessage) -> Mapping[str, Any]:
+    """The message for a chat template."""
     given = {
         "name": message.name,
         "tool_call_id": message.tool_call_id,
         "reasoning_content": message.thoughts,
+        "tool_calls": message.tool_calls or None,
     }
-    turn |= {name: value for name, value in given.items() if value is not None}
-    if message.tool_calls:
-        turn["tool_calls"] = [with_arguments(call) for call in message.tool_calls]
-    return turn
+    turn = {"role": message.role, "content": [part.text for part in message.content or ()]}
+    return as_turn(turn | {name: value for name, value in given.items() if value is not None})
