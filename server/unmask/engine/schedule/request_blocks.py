@@ -1,5 +1,6 @@
 """Blocks of a request: their length, and whether the model has such blocks and they fit."""
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from unmask.engine.schedule.fits import (
@@ -58,18 +59,29 @@ def blocks_of(
 
 
 def longest_answer(request: Request, model: ModelInfo, limits: EngineLimits) -> int:
-    """Tokens of the longest answer that fits, whose last block is whole, whatever the mode is."""
-    num_given, asked = request.num_given, request.sampling.block_length
-    is_full = model.attention == "full"
-    most = most_positions(limits, request.sampling, is_full=is_full)
-    if is_full:
-        return most - num_given
+    """Tokens of the longest answer that fits, in blocks of the usual length."""
+    asked, is_full = request.sampling.block_length, model.attention == "full"
     named = None if asked == AUTO else asked
     block_len = named or model.block_length or BLOCK_LENGTH
-    if model.attention == "causal_window":
-        return most - num_given - block_len + 1
-    origin = 0 if model.attention == "block_causal" else num_given
-    return origin + (most - origin) // block_len * block_len - num_given
+    most = most_positions(limits, request.sampling, is_full=is_full)
+
+    def positions(max_tokens: int) -> int:
+        return num_positions(request, model, max_tokens, block_len)
+
+    return bisect_right(range(1, most + 1), most, key=positions)
+
+
+def num_positions(request: Request, model: ModelInfo, max_tokens: int, block_len: int) -> int:
+    """Positions that a request takes, its last block or window being whole."""
+    end = request.num_given + max_tokens
+    match model.attention:
+        case "full":
+            return end
+        case "block_causal":
+            return -(-end // block_len) * block_len
+        case "causal_window":
+            return end + block_len - 1
+    return request.num_given + -(-max_tokens // block_len) * block_len
 
 
 def check_positions(
@@ -81,32 +93,24 @@ def check_positions(
     blocks: Blocks,
 ) -> None:
     """Raise `InvalidRequest` for blocks that the model does not have, or that never fit."""
-    params, num_given, block_len = request.sampling, request.num_given, blocks.length
-    num_positions, num_rows = num_given + max_tokens, block_len
-    after_prompt = num_given + -(-max_tokens // block_len) * block_len
+    params, block_len = request.sampling, blocks.length
+    needed, num_rows = num_positions(request, model, max_tokens, block_len), block_len
     if model.canvas is not None:
         _check_canvas(params, policy, block_len, model)
-        num_positions = after_prompt
     elif "ar" in model.modes:
         _check_block_causal(params)
         _check_full(params)
-        num_positions = after_prompt
-        if model.attention == "causal_window":
-            # The window of the answer's last token is whole.
-            num_positions = num_given + max_tokens + block_len - 1
-        elif blocks.drafts and model.attention == "causal" and not request.given_answer:
+        if blocks.drafts and model.attention == "causal" and not request.given_answer:
             num_rows = window_rows(block_len)
     elif model.attention == "full":
         _check_full(params)
-        check_step(num_positions, limits, params)
+        check_step(needed, limits, params)
     else:
         _check_block_causal(params)
-        num_positions = -(-num_positions // block_len) * block_len
         if model.attention == "prompt_block":
             check_prompt_block(request, limits)
-            num_positions = after_prompt
             num_rows += model.shift
-    check_fits(num_positions, block_len, num_rows, limits, params)
+    check_fits(needed, block_len, num_rows, limits, params)
 
 
 def _check_canvas(

@@ -214,10 +214,11 @@ def _max_tokens(request: Request, model: ModelInfo, limits: EngineLimits) -> int
     Without a limit it is as long as the context and the engine's sizes allow.
     """
     params, remaining = request.sampling, model.max_model_len - request.num_given
-    # One canvas of all of a long context would take its every step.
-    usual = min(remaining, FULL_MAX_TOKENS) if model.attention == "full" else remaining
-    usual = max(1, min(usual, longest_answer(request, model, limits)))
-    max_tokens = params.max_tokens or model.default_sampling.max_tokens or usual
+    max_tokens = params.max_tokens or model.default_sampling.max_tokens
+    if max_tokens is None:
+        # One canvas of all of a long context would take its every step.
+        usual = min(remaining, FULL_MAX_TOKENS) if model.attention == "full" else remaining
+        max_tokens = max(1, min(usual, longest_answer(request, model, limits)))
     if request.template is not None:
         check_holes(request.template)
         max_tokens = len(request.template.token_ids)
