@@ -235,6 +235,12 @@ def test_a_row_that_is_no_number_has_likeliest_tokens_of_its_own() -> None:
     assert ids.tolist() == [[4, 11, 10], [11, 10, 9], [0, 1, 2]]
 
 
+def test_no_shape_of_the_likeliest_depends_on_values() -> None:
+    """A GPU would have to finish all steps before it to tell."""
+    values, ids = likeliest(torch.empty(3, 90, device="meta"), 4)
+    assert values.shape == ids.shape == (3, 4)
+
+
 def test_confidences_next_to_one_are_told_apart() -> None:
     tails = torch.tensor([3e-8, 1e-9, 4e-7, 1e-12, 2e-8], dtype=torch.float64)
     logits = torch.full((len(tails), 40), -200.0)

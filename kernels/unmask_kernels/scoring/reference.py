@@ -17,7 +17,6 @@ from unmask_kernels.scoring.truncation import draw_likeliest
 from unmask_kernels.scoring.types import Draws, LastTokens, RowStats
 
 MAX_EXPONENT = 700.0  # that float64 can hold
-LOWEST = torch.finfo(torch.float32).min
 
 
 def score_logits(
@@ -100,19 +99,21 @@ def _row_sums(x: Tensor) -> Tensor:
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` highest of `logits` [M, V] and their ids [M, count], of equals the lowest first.
 
-    torch's own choice among equals depends on the machine. NaN counts as the highest.
+    torch's own choice among equals depends on the machine, so that those at the end are chosen by
+    their ids. No shape depends on values, for which a GPU would wait. NaN counts as infinity.
     """
-    cut = logits.topk(count).values[:, -1:]
-    is_wanted = (logits < cut.clamp_min(LOWEST)).logical_not_()
-    # Where fewer are not forbidden, the first that are follow: all would take long to be sorted.
-    is_wanted[:, : 2 * count] |= cut == float("-inf")
-    rows, ids = is_wanted.nonzero(as_tuple=True)
-    values = logits[rows, ids]
-    order = values.argsort(descending=True, stable=True)
-    order = order[rows[order].argsort(stable=True)]
-    first = torch.searchsorted(rows, torch.arange(len(logits), device=rows.device))
-    chosen = order[first[:, None] + torch.arange(count, device=rows.device)]
-    return values[chosen], ids[chosen]
+    size = logits.shape[1]
+    keys = logits.nan_to_num(nan=float("inf"), posinf=float("inf"), neginf=float("-inf"))
+    top, top_ids = keys.topk(count)
+    last = top[:, -1:]
+    above = top_ids.masked_fill(top == last, size)
+    every = torch.arange(size, dtype=torch.int32, device=keys.device)
+    equal = torch.where(keys == last, every, size).topk(count, largest=False).values
+    ids = torch.cat((above, equal), 1).sort(dim=-1).values
+    found = keys.gather(1, ids.clamp(max=size - 1)).masked_fill_(ids == size, float("-inf"))
+    order = found.argsort(dim=-1, descending=True, stable=True)[:, :count]
+    ids = ids.gather(1, order)
+    return logits.gather(1, ids), ids
 
 
 def merge_likeliest(
