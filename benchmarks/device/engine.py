@@ -48,9 +48,9 @@ def load(
         vocab_size=vocab_size,
         mask_token_id=vocab_size - 1 if canvas is None else None,
         eos_token_ids=(),
-        default_sampling=SamplingParams(
-            block_length=traits.block_length if canvas is not None else block_length
-        ),
+        default_sampling=SamplingParams(block_length=block_length)
+        if canvas is None
+        else SamplingParams(block_length=traits.block_length, policy="entropy_bound"),
         created_s=0,
         attention=traits.attention,
         shift=traits.shift,

@@ -146,7 +146,8 @@ def test_an_answer_that_may_call_goes_on_as_long_as_it_is_asked_to(client, openi
             answer = client.create(**asking(1, **fields, extra_body=late))
             (one,) = answer.choices
             check_calls(one.message)
-            assert least <= answer.usage.completion_tokens <= (100 if least == 100 else 99)
+            may_fill = least == 100 or one.message.tool_calls  # arguments may be without an end
+            assert least <= answer.usage.completion_tokens <= (100 if may_fill else 99)
             if one.message.tool_calls:
                 assert one.finish_reason == "tool_calls"
                 num_calls += 1

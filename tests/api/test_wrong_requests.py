@@ -224,7 +224,8 @@ ONLY_CHAT = [
     ({"tool_choice": "required"}, "tool_choice"),
     ({"tool_choice": "sometimes"}, "tool_choice"),
     ({"tool_choice": 5}, "tool_choice"),
-    ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
+    ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
+    ({"tool_choice": {"type": "some_tools"}}, "tool_choice.type"),
     ({"tools": [call_of()], "tool_choice": {"type": "function"}}, "tool_choice.function"),
     (
         {"tools": [call_of()], "tool_choice": {"type": "function", "function": {"name": "g"}}},

@@ -72,7 +72,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["bench", "--rate", "1", "--concurrency", "2"], "set --concurrency or --rate, not both"),
         (["bench", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not list its models"),
         (["bench", "--url", "localhost:80"], "--url must be as http://localhost:8000, got 'local"),
-        (["bench", "--url", "http://[a"], "--url 'http://[a' is not a URL"),
+        (["bench", "--url", "http://a:b"], "--url 'http://a:b' is not a URL"),
         (["bench", "--api-key", "key\n"], "--api-key (OPENAI_API_KEY) has characters that no"),
         (["bench", "--json", "/"], "cannot write /: it is a folder"),
         (["bench", "--plot", "/nowhere/a.svg"], "cannot write /nowhere/a.svg: there is no folder"),

@@ -106,7 +106,16 @@ def test_a_second_signal_stops_at_once_without_a_traceback(tiny_folder):
     assert not any("Traceback" in line for line in server.log)
 
 
+@pytest.fixture
+def hears_hangups():
+    """Servers hear SIGHUP, which nohup has its children ignore."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("hears_hangups")
 def test_health_has_a_port_of_its_own_and_a_hangup_drains(tiny_folder):
     with serving(str(tiny_folder), "--health-port", "0", "--log-level", "info") as server:
         said = next(line for line in server.log if "health and metrics: port" in line)
