@@ -42,7 +42,6 @@ ALIKE = (  # each for each
     ("how many", "what number of"),
     ("favorite", "favourite"),
     ("color", "colour"),
-    ("summarize", "sum up"),
     ("kids", "children"),
     ("pick", "choose", "select"),
 )
@@ -56,6 +55,7 @@ ONE_WAY = {  # the other words mean more
     **{"mistake": ("error", "problem"), "remaining": ("left",), "show me": ("tell me",)},
     **{"ascending": ("increasing", "going up"), "descending": ("decreasing", "going down")},
     **{"would like": ("want",), "how much": ("how many",), "short": ("brief", "little")},
+    **{"summarize": ("sum up",)},  # numbers are summed up, too
 }
 
 
@@ -69,8 +69,10 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 TABLE = _table()
+NOT_BEFORE = {"in all": "(?! caps| rows)"}  # where words mean something else
+LONGEST_FIRST = sorted({*TABLE, *LIGHT}, key=len, reverse=True)
 WORDS = re.compile(
-    rf"(?<![\w'])({'|'.join(sorted({*TABLE, *LIGHT}, key=len, reverse=True))})(?![\w'])", re.I
+    rf"(?<![\w'])({'|'.join(w + NOT_BEFORE.get(w, '') for w in LONGEST_FIRST)})(?![\w'])", re.I
 )
 
 

@@ -83,7 +83,7 @@ class Schedule:
 
     def rate(self, step: int, progress: float) -> float:
         """The rate of the next step."""
-        falling = max(0.0, (1.0 - progress) / self.decay_share)
+        falling = max(0.0, (1.0 - progress) / max(self.decay_share, 1e-9))
         return min(1.0, (step + 1) / WARMUP_STEPS, falling)
 
 
@@ -256,7 +256,8 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
     preset, seed = trainer.preset, 1000 + trainer.step + RANK_SEED * rank
     parts_each = -(-preset.parts_per_step // num_processes())
     average_loss: Tensor | None = None
-    has_plateau = False
+    # A run that goes on from its decay keeps the plateau's checkpoint.
+    has_plateau = job.schedule.progress(trainer.step, 0.0) > 1.0 - job.schedule.decay_share
     started_s = saved_s = time.monotonic()
     before_s, first_tokens = trainer.seconds, trainer.num_tokens
     source = batches(seed, preset.part_tokens, parts_each, preset.workers)

@@ -23,6 +23,16 @@ def test_a_word_of_a_capital_is_replaced_by_one() -> None:
     assert all(word[0].isupper() for word in seen)
 
 
+def test_words_of_two_meanings_keep_theirs() -> None:
+    rng = Random(2)
+    sums = {reworded(rng, "Sum up {a} and {b}") for _ in range(100)}
+    assert sums == {"Sum up {a} and {b}", "Sum up {a} & {b}"}
+    rows = {reworded(rng, "put {value} in all rows") for _ in range(100)}
+    assert rows == {"put {value} in all rows", "put {value} in rows"}
+    totals = {reworded(rng, "How many in all?") for _ in range(100)}
+    assert "How many in total?" in totals
+
+
 def test_no_word_is_replaced_by_itself() -> None:
     assert not any(word in others for word, others in TABLE.items())
     assert all(word == word.lower() for word in (*TABLE, *LIGHT))

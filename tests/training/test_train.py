@@ -184,6 +184,24 @@ def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("one_batch")
+def test_a_run_that_goes_on_from_its_decay_keeps_the_plateau(tmp_path: Path) -> None:
+    schedule = Schedule(steps=4, decay_share=0.5)
+    model = trainer()
+    train.run(model, job_for(model, tmp_path, schedule), rank=0)
+    plateau = (tmp_path / "plateau.pt").read_bytes()
+    again = trainer()
+    again.step = 3
+    train.run(again, job_for(again, tmp_path, schedule), rank=0)
+    assert again.step == 4
+    assert (tmp_path / "plateau.pt").read_bytes() == plateau
+
+
+def test_a_rate_without_a_decay_stays_at_its_peak() -> None:
+    schedule = Schedule(steps=100, decay_share=0.0)
+    assert [schedule.rate(step, step / 100) for step in (80, 99)] == [1.0, 1.0]
+
+
 def test_each_sample_is_laid_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "AGAIN_AFTER", 512)
     num_drawn = 256 * 6
