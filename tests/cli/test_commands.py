@@ -242,6 +242,20 @@ def test_eval_prints_tasks_and_settings_and_writes_them(tiny_folder, tmp_path):
     )
 
 
+def test_eval_of_memorised_problems_alone_has_no_accuracy(tiny_folder, tmp_path):
+    suite, file = tmp_path / "suite.jsonl", tmp_path / "result.json"
+    problem = {"task": "fact", "messages": [{"role": "user", "content": "hi"}]}
+    problem |= {"checker": "exact", "reference": "x", "phrasing": "seen", "memorised": True}
+    suite.write_text(json.dumps(problem))
+    args = ["eval", "--model", str(tiny_folder), "--suite", str(suite), "--max-tokens", "4"]
+    run = unmask_here(*args, "--json", str(file))
+    assert run.returncode == 0, run.stderr
+    assert "fact (seen, memorised)" in run.stdout
+    assert "all" not in run.stdout
+    (result,) = json.loads(file.read_text())["results"]
+    assert (result["accuracy"], result["by_phrasing"]) == (None, {})
+
+
 def test_eval_draws_every_policy_at_several_settings(tiny_folder, tmp_path):
     suite, file, plot = (tmp_path / name for name in ("suite.jsonl", "result.json", "plot.svg"))
     problem = {"messages": [{"role": "user", "content": "hi"}], "checker": "exact"}

@@ -4,7 +4,12 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from unmask.evaluation.frontier import draw
-from unmask.evaluation.policies import PolicyResult, policy_results, policy_settings
+from unmask.evaluation.policies import (
+    PolicyResult,
+    default_settings,
+    policy_results,
+    policy_settings,
+)
 from unmask.evaluation.runner import Setting, SettingResult, TaskResult
 from unmask.types import POLICY_NAMES, CanvasSchedule, ModelInfo, SamplingParams
 from unmask_kernels.policies.table import POLICIES
@@ -50,6 +55,30 @@ def test_each_policy_has_settings_with_numbers_or_steps_of_its_own() -> None:
     assert steps == [16, 8, 4, 2]
     longer = policy_settings(SamplingParams(), replace(MODEL, attention="full"))
     assert {s.sampling.steps for s in longer if s.sampling.policy == "margin"} == {16, 8, 4, 2}
+
+
+def test_the_default_settings_are_one_token_a_step_the_model_s_own_and_thresholds() -> None:
+    settings = default_settings(SamplingParams(), MODEL)
+    assert settings[0].sampling.policy == "low_confidence"
+    assert settings[1].sampling == SamplingParams(temperature=0.0)
+    assert [s.sampling.threshold for s in settings[2:]] == [0.95, 0.9, 0.7, 0.5]
+    assert all(s.sampling.temperature == 0.0 for s in settings)
+
+
+def test_answers_that_are_held_to_something_leave_out_policies_that_remask() -> None:
+    full = replace(MODEL, attention="full", can_mix=True)
+    held = policy_settings(SamplingParams(), full, are_held=True)
+    remasking = {policy.name for policy in POLICIES if policy.remasks or policy.mixes}
+    assert {one.sampling.policy for one in held} == set(POLICY_NAMES) - remasking
+
+
+def test_default_settings_of_policies_that_a_model_lacks_are_left_out() -> None:
+    canvas = replace(MODEL, canvas=CanvasSchedule(8, 0.1, 0.9))
+    assert [one.name for one in default_settings(SamplingParams(), canvas)] == ["the model's own"]
+    sampling = SamplingParams(editing_threshold=0.5)
+    moving = replace(MODEL, edit_commands=(1, 2), default_sampling=sampling)
+    names = {one.sampling.policy for one in default_settings(SamplingParams(), moving)}
+    assert names == {None, "threshold"}
 
 
 def test_models_are_not_asked_for_policies_that_they_refuse() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 import pytest
 
 from unmask.errors import InvalidConfig, InvalidRequest, context_exceeded
-from unmask.evaluation.runner import Setting, default_settings, run_evaluation
+from unmask.evaluation.runner import Setting, run_evaluation
 from unmask.evaluation.suite import EvalProblem, load_suite
 from unmask.llm import LLM, Completion
 from unmask.templates import Blank
@@ -49,6 +49,8 @@ class KnowsOneAnswer:
         return list(map(ord, messages[0]["content"]))
 
     def stream(self, ids: list[int], sampling: SamplingParams) -> None:
+        if sampling.policy == "remdm_cap":
+            raise InvalidRequest("not for this model", field="policy")
         if len(ids) + (sampling.max_tokens or 0) > CONTEXT_LEN:
             raise context_exceeded(CONTEXT_LEN, f"you sent {len(ids)}", "messages")
 
@@ -104,14 +106,6 @@ def test_accuracy_is_told_apart_by_phrasing() -> None:
         ("add", "held out", 1, 2),
         ("fact", "held out", 1, 1),
     ]
-
-
-def test_the_default_settings_are_one_token_a_step_the_model_s_own_and_thresholds() -> None:
-    settings = default_settings()
-    assert settings[0].sampling.policy == "low_confidence"
-    assert settings[1].sampling == SamplingParams(temperature=0.0)
-    assert [s.sampling.threshold for s in settings[2:]] == [0.95, 0.9, 0.7, 0.5]
-    assert all(s.sampling.temperature == 0.0 for s in settings)
 
 
 def test_a_suite_is_filtered_by_task_and_limited_per_task(tmp_path: Path) -> None:
@@ -187,8 +181,34 @@ def test_a_problem_that_does_not_fit_is_named_before_any_is_answered() -> None:
     fake = KnowsOneAnswer()
     long = replace(PROBLEMS[0], messages=({"role": "user", "content": "123456"},))
     with pytest.raises(InvalidRequest, match=r"problem 3, of task add: .* length is 261"):
-        run_evaluation(cast(LLM, fake), [*PROBLEMS[:2], long], default_settings())
+        run_evaluation(cast(LLM, fake), [*PROBLEMS[:2], long], [Setting("one", SamplingParams())])
     assert fake.seen == []
+
+
+def test_a_setting_that_is_refused_is_told_before_any_is_answered() -> None:
+    fake = KnowsOneAnswer()
+    settings = [Setting("a", SamplingParams()), Setting("b", SamplingParams(policy="remdm_cap"))]
+    with pytest.raises(InvalidRequest, match="not for this model"):
+        run_evaluation(cast(LLM, fake), PROBLEMS, settings)
+    assert fake.seen == []
+
+
+def test_messages_that_the_template_refuses_are_named_by_their_line(tmp_path: Path) -> None:
+    good = {"task": "add", "messages": [{"role": "user", "content": "?"}]}
+    good |= {"checker": "exact", "reference": "4"}
+    odd = good | {"messages": [{"role": "wizard", "content": "?"}]}
+    file = tmp_path / "suite.jsonl"
+    file.write_text("\n".join(map(json.dumps, [good, good, good, odd | {"task": "cast"}])))
+    problems = load_suite(file, limit=1)
+    with LLM() as llm, pytest.raises(InvalidRequest, match=r"line 4, of task cast: .* wizard"):
+        run_evaluation(llm, problems, [Setting("one", SamplingParams(max_tokens=1))])
+
+
+def test_a_phrasing_of_memorised_problems_has_no_accuracy() -> None:
+    problems = [problem("fact", "4", "seen", memorised=True), problem("add", "4", "held out")]
+    settings = [Setting("one", SamplingParams())]
+    [result] = run_evaluation(cast(LLM, KnowsOneAnswer()), problems, settings)
+    assert result.by_phrasing == {"held out": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -200,6 +220,7 @@ def test_a_problem_that_does_not_fit_is_named_before_any_is_answered() -> None:
         ({"task": None}, "task must be a str, got None"),
         ({"reference": 4}, "reference must be a str, got 4"),
         ({"checker": "exactly"}, "checker must be exact, final, json, story or python, got"),
+        ({"checker": "final", "reference": " "}, "the reference is empty"),
         ({"checker": "json", "reference": "{"}, "the reference is not JSON"),
         ({"checker": "story", "reference": "1"}, "the reference must be an object"),
         ({"checker": "python", "reference": "[[1]]"}, "the reference must be a list of"),

@@ -17,7 +17,7 @@ from unmask.cli.loading import load_llm
 from unmask.cli.output import STDOUT, check_writable, err, out, write_json
 from unmask.errors import InvalidConfig
 from unmask.settings import Resolved
-from unmask.types import SamplingParams
+from unmask.types import ModelInfo, SamplingParams
 from unmask_kernels.policies.table import NUMBERS
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def evaluate(
         raise InvalidConfig(f"{suite} has no problems")
     check_writable(json_path, plot)
     with load_llm(resolved.config) as llm:
-        settings = policy_settings(sampling, llm.model) if policies else _settings(sampling)
+        if policies:
+            are_held = any(problem.is_held for problem in problems)
+            settings = policy_settings(sampling, llm.model, are_held=are_held)
+        else:
+            settings = _settings(sampling, llm.model)
         results = _run(llm, problems, settings)
         if policies:
             found = policy_results(settings, results)
@@ -135,11 +139,12 @@ def _check_free(sampling: SamplingParams) -> None:
             raise InvalidConfig(f"--policies has settings of its own, without --{flag}")
 
 
-def _settings(sampling: SamplingParams) -> "list[Setting]":
-    from unmask.evaluation.runner import Setting, default_settings
+def _settings(sampling: SamplingParams, model: ModelInfo) -> "list[Setting]":
+    from unmask.evaluation.policies import default_settings
+    from unmask.evaluation.runner import Setting
 
     if replace(sampling, block_length=None, cache=None) == SamplingParams():
-        return default_settings(sampling)
+        return default_settings(sampling, model)
     return [Setting("as given", sampling)]
 
 
@@ -162,7 +167,8 @@ def _table(results: "Sequence[SettingResult]") -> Table:
     for name in results[0].by_phrasing:
         accuracies = (f"{result.by_phrasing[name]:.1%}" for result in results)
         table.add_row(Text(f"all ({name})"), "", *accuracies)
-    table.add_row("all but memorised", "", *(f"{result.accuracy:.1%}" for result in results))
+    if _has_counted(results[0]):
+        table.add_row("all but memorised", "", *(f"{one.accuracy:.1%}" for one in results))
     table.add_row("tokens per step", "", *(f"{result.tokens_per_step:.2f}" for result in results))
     table.add_row("rows per token", "", *(f"{result.rows_per_token:.2f}" for result in results))
     table.add_row("tokens/s", "", *(f"{result.tokens_per_s:.0f}" for result in results))
@@ -182,6 +188,11 @@ def _policy_table(found: "Sequence[PolicyResult]") -> Table:
     return table
 
 
+def _has_counted(result: "SettingResult") -> bool:
+    """True if not all tasks are memorised, so that there is an accuracy."""
+    return not all(task.memorised for task in result.tasks)
+
+
 def _of_policy(one: "PolicyResult") -> dict[str, Any]:
     return {"policy": one.policy, "given": one.given, "is_best": one.is_best}
 
@@ -196,4 +207,5 @@ def _to_dict(result: "SettingResult") -> dict[str, Any]:
         "rows_per_token",
         "tokens_per_s",
     )
-    return asdict(result) | {name: getattr(result, name) for name in derived} | {"tasks": tasks}
+    values = {name: getattr(result, name) for name in derived} | {"tasks": tasks}
+    return asdict(result) | values | ({} if _has_counted(result) else {"accuracy": None})

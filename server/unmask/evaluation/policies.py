@@ -8,6 +8,7 @@ from unmask.evaluation.runner import Setting, SettingResult
 from unmask.types import AUTO, ModelInfo, PolicyName, SamplingParams
 from unmask_kernels.policies.table import BY_NAME, POLICIES
 
+DEFAULT_THRESHOLDS = (0.95, 0.9, 0.7, 0.5)
 PROBLEMS_PER_TASK = 20  # if nothing says how many
 SHARES = (1, 2, 4, 8)  # positions a step, of policies without numbers
 BLOCK_LENGTH = 32  # where neither request nor model has one
@@ -58,12 +59,37 @@ class PolicyResult:
         return " ".join(f"{name}={value}" for name, value in self.given.items())
 
 
-def policy_settings(base: SamplingParams, model: ModelInfo) -> list[Setting]:
-    """Settings of the policies that a model has; `base` has everything else, with a seed."""
+def default_settings(base: SamplingParams, model: ModelInfo) -> list[Setting]:
+    """Greedy settings of the quality gate: one token per step, the model's own, each threshold.
+
+    Those of policies that the model does not have are left out.
+    """
+    base = replace(base, temperature=0.0)
+    settings = [
+        Setting("1 token per step", replace(base, policy="low_confidence")),
+        Setting("the model's own", base),
+        *(
+            Setting(f"threshold {value}", replace(base, policy="threshold", threshold=value))
+            for value in DEFAULT_THRESHOLDS
+        ),
+    ]
+    names = (None, *_names(model))
+    return [setting for setting in settings if setting.sampling.policy in names]
+
+
+def policy_settings(
+    base: SamplingParams, model: ModelInfo, *, are_held: bool = False
+) -> list[Setting]:
+    """Settings of the policies that a model has; `base` has everything else, with a seed.
+
+    Where answers `are_held` to schemas or templates, policies that remask or mix are left out.
+    """
     base = replace(base, seed=0 if base.seed is None else base.seed)
     if base.temperature is None:
         base = replace(base, temperature=0.0)
-    given = [(name, fields) for name in _names(model) for fields in _fields(name, base, model)]
+    is_loose = {policy.name: policy.remasks or policy.mixes for policy in POLICIES}
+    names = [name for name in _names(model) if not (are_held and is_loose[name])]
+    given = [(name, fields) for name in names for fields in _fields(name, base, model)]
     return [
         Setting(f"{name} {fields}", replace(base, policy=name, **fields)) for name, fields in given
     ]

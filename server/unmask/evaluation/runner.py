@@ -13,7 +13,6 @@ from unmask.llm import LLM, Completion
 from unmask.templates import Blank, Part
 from unmask.types import SamplingParams
 
-DEFAULT_THRESHOLDS = (0.95, 0.9, 0.7, 0.5)
 CHUNK = 512
 MAX_TOKENS = 256  # of an answer, if not given
 Progress = Callable[[str, int, int], None]
@@ -63,11 +62,11 @@ class SettingResult:
 
     @property
     def by_phrasing(self) -> dict[str, float]:
-        """Accuracy over the held-out prompts of each phrasing."""
-        names = dict.fromkeys(task.phrasing for task in self.tasks if task.phrasing is not None)
+        """Accuracy over the held-out prompts of each phrasing that has any."""
+        counted = [task for task in self.tasks if not task.memorised]
+        names = dict.fromkeys(task.phrasing for task in counted if task.phrasing is not None)
         return {
-            name: _accuracy([task for task in self.tasks if task.phrasing == name])
-            for name in names
+            name: _accuracy([task for task in counted if task.phrasing == name]) for name in names
         }
 
     @property
@@ -91,19 +90,6 @@ class SettingResult:
         return self.num_tokens / self.elapsed_s
 
 
-def default_settings(base: SamplingParams | None = None) -> list[Setting]:
-    """Greedy settings of the quality gate: one token per step, the model's own, each threshold."""
-    base = replace(base or SamplingParams(), temperature=0.0)
-    return [
-        Setting("1 token per step", replace(base, policy="low_confidence")),
-        Setting("the model's own", base),
-        *(
-            Setting(f"threshold {value}", replace(base, policy="threshold", threshold=value))
-            for value in DEFAULT_THRESHOLDS
-        ),
-    ]
-
-
 def run_evaluation(
     llm: LLM,
     problems: Sequence[EvalProblem],
@@ -112,11 +98,16 @@ def run_evaluation(
 ) -> list[SettingResult]:
     """Answer all problems at each setting; `progress` gets setting, prompts done and total.
 
-    Raises `InvalidRequest` before any is answered, with the number of the problem.
+    Raises `InvalidRequest` before any is answered, with the problem's line or number.
     """
     settings = [replace(one, sampling=_limited(one.sampling)) for one in settings]
+    first_of = dict[tuple[bool, bool], int]()
     for number, problem in enumerate(problems, start=1):
         _check(llm, problem, settings[0].sampling, number)
+        first_of.setdefault((problem.schema is not None, bool(problem.template)), number)
+    for setting in settings[1:]:
+        for number in first_of.values():
+            _check(llm, problems[number - 1], setting.sampling, number)
     return [_run(llm, problems, setting, progress) for setting in settings]
 
 
@@ -153,18 +144,19 @@ def _limited(sampling: SamplingParams) -> SamplingParams:
 
 
 def _check(llm: LLM, problem: EvalProblem, sampling: SamplingParams, number: int) -> None:
-    ids = llm.tokenizer.apply_chat(problem.messages)
     own = _sampling_of(problem, sampling)
     try:
+        ids = llm.tokenizer.apply_chat(problem.messages)
         if problem.template:
             llm.check_fill(_parts(problem), own, prompts=ids)
         else:
             llm.stream(ids, own)  # runs as it is read
     except InvalidRequest as error:
-        is_own = problem.schema is not None or error.field == "template"
+        is_own = problem.schema is not None or error.field in ("messages", "template")
         if not is_own and error.code != "context_length_exceeded":
             raise  # every problem has these parameters
-        raise InvalidRequest(f"problem {number}, of task {problem.task}: {error}") from error
+        place = f"problem {number}" if problem.line is None else f"line {problem.line}"
+        raise InvalidRequest(f"{place}, of task {problem.task}: {error}") from error
 
 
 def _parts(problem: EvalProblem) -> list[Part]:
@@ -194,7 +186,7 @@ def _answers(
 
 def _sampling_of(problem: EvalProblem, sampling: SamplingParams) -> SamplingParams:
     """Parameters of a problem; answers that are held to something have one open block."""
-    if problem.schema is None and not problem.template:
+    if not problem.is_held:
         return sampling
     grammar = None if problem.schema is None else JsonSchema(problem.schema)
     return replace(

@@ -5,7 +5,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ class EvalProblem:
     `phrasing` says whose words it is asked in, such as those that a model was trained on and those
     that it was not. `memorised` marks closed sets without a held-out part, which do not count in
     accuracy. With a `schema` (JSON) the answer is held to it. With a `template`, texts and the
-    numbers of tokens of holes, it is the answer with holes to fill.
+    numbers of tokens of holes, it is the answer with holes to fill. `line` is that of a file.
     """
 
     task: str
@@ -33,6 +33,12 @@ class EvalProblem:
     memorised: bool = False
     schema: str | None = None
     template: tuple[str | int, ...] = ()
+    line: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """True if its answer is held to a schema or a template."""
+        return self.schema is not None or bool(self.template)
 
 
 def load_suite(
@@ -49,7 +55,7 @@ def load_suite(
         with opener(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    problems.append(_problem(line, f"{path}, line {number}"))
+                    problems.append(replace(_problem(line, f"{path}, line {number}"), line=number))
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InvalidConfig(f"no evaluation suite at {path}: {error}") from error
     known = {problem.task for problem in problems}
