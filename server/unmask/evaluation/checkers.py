@@ -1,30 +1,43 @@
 """Answer checkers, one function a kind of reference."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 PYTHON_TIMEOUT_S = 60.0  # of a batch
 SINGLE_TIMEOUT_S = 5.0
+MEMORY_BYTES, FILE_BYTES = 2**32, 2**26  # of all code of a batch, of each file that it writes
+
+_FENCED = re.compile(r"^```[^\n`]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+# The end of a text and the start of the next one that are parts of a word or of a number.
+_TORN = re.compile(r"(?:[^\W_].|(?:\d[.,:/]|(?<![^\W_])[-\u2212])\d)\Z", re.DOTALL)
 
 # Run in a separate interpreter: each source in a fresh namespace, values compared by repr. Answers
-# may print: stdout has the verdicts alone.
-_HARNESS = """
-import json, os, sys
+# and what they start may print: stdout has the verdicts alone. Threads of theirs end with it.
+_HARNESS = f"""
+import json, os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY_BYTES}, {MEMORY_BYTES}))
+resource.setrlimit(resource.RLIMIT_FSIZE, ({FILE_BYTES}, {FILE_BYTES}))
 verdicts = []
-verdicts_to, sys.stdout = sys.stdout, open(os.devnull, "w")
+verdicts_to = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for source, cases in json.load(sys.stdin):
     try:
-        scope = {"__builtins__": __builtins__}
+        scope = dict(__builtins__=__builtins__)
         exec(source, scope)
         verdicts.append(all(repr(eval(call, scope)) == value for call, value in cases))
     except BaseException:
         verdicts.append(False)
 json.dump(verdicts, verdicts_to)
+verdicts_to.close()
+os._exit(0)
 """
 
 
@@ -34,18 +47,24 @@ def check_exact(answer: str, reference: str) -> bool:
 
 
 def check_final(answer: str, reference: str) -> bool:
-    """True if the answer ends with the reference, after any working."""
+    """True if the answer ends with the reference, after any working; -5 and 1.5 are not 5."""
     answer, reference = answer.strip(), reference.strip()
     before = answer.removesuffix(reference)
-    return answer.endswith(reference) and not (before and before[-1].isalnum())
+    return answer.endswith(reference) and not (before and _TORN.search(before + reference[:1]))
 
 
 def check_json(answer: str, reference: str) -> bool:
-    """True if both are JSON of equal value; true is not 1."""
+    """True if both are JSON of equal value; true is not 1. The answer may be in a code fence."""
     try:
-        return _is_same(json.loads(answer), json.loads(reference))
+        return _is_same(json.loads(_unfenced(answer)), json.loads(reference))
     except (ValueError, RecursionError):  # the latter of "[[[[..."
         return False
+
+
+def _unfenced(answer: str) -> str:
+    """The text in an answer's first code fence; all of one that has none."""
+    found = _FENCED.search(answer)
+    return found[1] if found else answer
 
 
 def _is_same(value: Any, other: Any) -> bool:
@@ -119,29 +138,43 @@ def check_story(answer: str, reference: str) -> bool:
 def check_python(
     pairs: Sequence[tuple[str, str]], timeout_s: float = PYTHON_TIMEOUT_S
 ) -> list[bool]:
-    """Run each source in an isolated interpreter and compare calls with their expected `repr`.
+    """Run each source, which may be in a code fence, and compare calls with their expected `repr`.
 
     References are JSON lists of [expression, repr]. A batch that fails or times out is run again
-    one by one.
+    one by one. Time, memory and files have limits, but this is no sandbox.
     """
-    work = json.dumps([[source, json.loads(reference)] for source, reference in pairs])
+    work = [[_unfenced(source), json.loads(reference)] for source, reference in pairs]
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                [sys.executable, "-I", "-c", _HARNESS],
-                input=work,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s if len(pairs) > 1 else SINGLE_TIMEOUT_S,
-                check=True,
-                cwd=folder,  # answers may write files
-            )
-        verdicts: list[bool] = json.loads(done.stdout)
+        return _run_harness(work, timeout_s if len(pairs) > 1 else SINGLE_TIMEOUT_S)
     except (subprocess.SubprocessError, ValueError):
         if len(pairs) <= 1:
             return [False] * len(pairs)
         return [check_python([pair])[0] for pair in pairs]
-    return verdicts
+
+
+def _run_harness(work: Sequence[Any], timeout_s: float) -> list[bool]:
+    """Verdicts of an isolated interpreter, with which the processes that answers start end."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # answers write files
+        subprocess.Popen(
+            [sys.executable, "-I", "-c", _HARNESS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=folder,
+            start_new_session=True,
+        ) as child,
+    ):
+        try:
+            said, _ = child.communicate(json.dumps(work), timeout_s)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+    verdicts = json.loads(said)
+    if not isinstance(verdicts, list) or len(verdicts) != len(work):
+        raise ValueError("an answer wrote in place of the verdicts")
+    return [verdict is True for verdict in verdicts]
 
 
 _TEXT_CHECKERS: Mapping[str, Callable[[str, str], bool]] = {
@@ -156,6 +189,8 @@ def check_reference(checker: str, reference: str) -> None:
     """Raise `ValueError` for a checker that is not there, and a reference that it cannot read."""
     if checker != "python" and checker not in _TEXT_CHECKERS:
         raise ValueError(f"checker must be {', '.join(_TEXT_CHECKERS)} or python, got {checker!r}")
+    if checker == "final" and not reference.strip():
+        raise ValueError("the reference is empty, with which every answer ends")
     if checker not in ("json", "story", "python"):
         return
     try:
