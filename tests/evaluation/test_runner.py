@@ -204,6 +204,16 @@ def test_messages_that_the_template_refuses_are_named_by_their_line(tmp_path: Pa
         run_evaluation(llm, problems, [Setting("one", SamplingParams(max_tokens=1))])
 
 
+def test_messages_are_read_as_chat_reads_them() -> None:
+    parts: Any = [{"type": "text", "text": "2 + 3?"}]
+    turns = {"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}
+    asked = replace(PROBLEMS[0], messages=turns)
+    setting = Setting("one", SamplingParams(temperature=0.0, max_tokens=4))
+    with LLM() as llm:
+        [result] = run_evaluation(llm, [asked, replace(asked, template=("5", 1))], [setting])
+    assert result.num_tokens > 0
+
+
 def test_a_phrasing_of_memorised_problems_has_no_accuracy() -> None:
     problems = [problem("fact", "4", "seen", memorised=True), problem("add", "4", "held out")]
     settings = [Setting("one", SamplingParams())]
@@ -226,6 +236,7 @@ def test_a_phrasing_of_memorised_problems_has_no_accuracy() -> None:
         ({"checker": "python", "reference": "[[1]]"}, "the reference must be a list of"),
         ({"template": ["a", 1.5]}, "template must be a list of texts and numbers"),
         ({"schema": {}}, "schema must be a str"),
+        ({"schema": "{"}, "the schema is not JSON"),
     ],
 )
 def test_a_line_that_is_no_problem_is_named(

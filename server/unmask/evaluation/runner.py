@@ -10,6 +10,7 @@ from unmask.evaluation.checkers import check_all
 from unmask.evaluation.suite import EvalProblem
 from unmask.grammar import JsonSchema
 from unmask.llm import LLM, Completion
+from unmask.prompts import as_turn
 from unmask.templates import Blank, Part
 from unmask.types import SamplingParams
 
@@ -146,7 +147,7 @@ def _limited(sampling: SamplingParams) -> SamplingParams:
 def _check(llm: LLM, problem: EvalProblem, sampling: SamplingParams, number: int) -> None:
     own = _sampling_of(problem, sampling)
     try:
-        ids = llm.tokenizer.apply_chat(problem.messages)
+        ids = _prompt(llm, problem)
         if problem.template:
             llm.check_fill(_parts(problem), own, prompts=ids)
         else:
@@ -157,6 +158,11 @@ def _check(llm: LLM, problem: EvalProblem, sampling: SamplingParams, number: int
             raise  # every problem has these parameters
         place = f"problem {number}" if problem.line is None else f"line {problem.line}"
         raise InvalidRequest(f"{place}, of task {problem.task}: {error}") from error
+
+
+def _prompt(llm: LLM, problem: EvalProblem) -> list[int]:
+    """Token ids of the conversation, as `LLM.chat` reads it."""
+    return llm.tokenizer.apply_chat([as_turn(message) for message in problem.messages])
 
 
 def _parts(problem: EvalProblem) -> list[Part]:
@@ -177,7 +183,7 @@ def _answers(
         answers |= zip(plain, found, strict=True)
     if holed:
         templates = [_parts(problems[i]) for i in holed]
-        prompts = [llm.tokenizer.apply_chat(problems[i].messages) for i in holed]
+        prompts = [_prompt(llm, problems[i]) for i in holed]
         filled = llm.fill(templates, [each[i] for i in holed], prompts=prompts)
         whole = [replace(one.completion, text=one.text) for one in filled]
         answers |= zip(holed, whole, strict=True)

@@ -84,6 +84,8 @@ def _problem(line: str, place: str) -> EvalProblem:
             template=tuple(_checked(record, "template", list, ())),
         )
         check_reference(problem.checker, problem.reference)
+        if problem.schema is not None:
+            _check_json(problem.schema)
         for message in problem.messages:
             match message:
                 case {"role": str()}:
@@ -95,6 +97,13 @@ def _problem(line: str, place: str) -> EvalProblem:
     except (ValueError, RecursionError) as error:
         raise InvalidConfig(f"{place}: {error}") from error
     return problem
+
+
+def _check_json(schema: str) -> None:
+    try:
+        json.loads(schema)
+    except ValueError as error:
+        raise ValueError(f"the schema is not JSON: {error}") from None
 
 
 def _checked(record: dict[str, Any], name: str, kind: type, *default: Any) -> Any:
