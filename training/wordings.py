@@ -72,8 +72,8 @@ def allowed(options: tuple[str, ...], split: Split) -> tuple[str, ...]:
 class Draw:
     """Random choices for one problem, in the words of one split.
 
-    `said` are the templates that were used. Only training requests have slips: held-out ones are
-    measured with and without them by the suites. One that `rewords` leaves the templates' words.
+    `said` are the templates that were used. Requests of every split have slips; one that `rewords`
+    leaves the templates' words.
     """
 
     rng: Random
