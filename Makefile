@@ -6,7 +6,7 @@
 #   make test INSTALL=0 PYTHON=python  with an interpreter that has everything, installing nothing
 
 VENV ?= .venv
-PYTHON ?= $(firstword $(shell command -v python3.11 python3 python))
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
 INSTALL ?= 1
 TORCH ?= torch==2.13.0
 ARGS ?=
@@ -20,6 +20,9 @@ READY :=
 else
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
+endif
+ifneq ($(words $(VENV)),1)
+$(error VENV must be one folder without spaces, got "$(VENV)")
 endif
 # Modules are compiled when they are first imported, which most are not, and are kept so.
 unexport PYTHONDONTWRITEBYTECODE

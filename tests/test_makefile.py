@@ -1,21 +1,33 @@
 """Dry runs of the Makefile; nothing is installed."""
 
 import os
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 CI = ROOT / ".ci" / "run"
 
 
-def make(*args: str) -> str:
-    command = ["make", "-n", *args]
+def dry_run(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
     # Flags of the make that runs these tests are not passed on.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    run = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    return subprocess.run(
+        ["make", "-n", *args],
+        cwd=ROOT,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def make(*args: str, **variables: str) -> str:
+    run = dry_run(*args, **variables)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
@@ -26,6 +38,21 @@ def test_a_new_environment_is_made_and_filled_first(tmp_path):
     order += ["-m ruff format --check", "-m mypy", "-m pytest"]
     places = [lines.index(word) for word in order]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("python", ["python3.11", "python3", "python"])
+def test_an_environment_is_made_with_the_python_that_is_there(tmp_path, python):
+    for name, program in (("sh", "sh"), ("make", "make"), (python, sys.executable)):
+        (tmp_path / name).symlink_to(shutil.which(program) or program)
+    lines = make("install", f"VENV={tmp_path}/venv", PATH=str(tmp_path))
+    assert f"{tmp_path}/{python} -m venv {tmp_path}/venv" in lines
+
+
+@pytest.mark.parametrize("folder", ["", "/home/me/my venv"])
+def test_a_folder_that_would_be_none_or_several_is_refused(folder):
+    run = dry_run("distclean", f"VENV={folder}")
+    assert "VENV must be one folder without spaces" in run.stderr
+    assert "rm -rf" not in run.stdout
 
 
 def test_an_environment_that_is_complete_is_not_touched(tmp_path):
