@@ -12,7 +12,7 @@ FROM ubuntu:${UBUNTU} AS builder
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
-RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir 'hatchling>=1.25'
+RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir 'hatchling>=1.27'
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY server server

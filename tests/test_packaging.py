@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,12 @@ from tests.cli.running import ENVIRONMENT
 from unmask import __version__
 
 ROOT = Path(__file__).parent.parent
+OLDEST = {
+    "hatchling": "1.27",  # license files as a list
+    "jinja2": "3.1.6",  # transformers asks for it at the first chat, and its metadata does not
+    "pydantic": "2.9",  # `json_schema_input_type`
+    "uvicorn": "0.36",  # `http` as the name of a class of ours
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +34,17 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     assert wheel.name == f"unmask-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
+
+
+def test_older_versions_that_do_not_work_are_not_asked_for():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = settings["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    wanted += settings["build-system"]["requires"]
+    wanted += re.findall(r"'(hatchling>=[\d.]+)'", (ROOT / "Dockerfile").read_text())
+    assert {text for text in wanted if text.split(">=")[0] in OLDEST} == {
+        f"{name}>={version}" for name, version in OLDEST.items()
+    }
 
 
 @pytest.mark.parametrize("source", ["server/unmask", "kernels/unmask_kernels"])
