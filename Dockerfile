@@ -32,7 +32,9 @@ RUN wheel=$(echo /tmp/dist/*.whl) \
     && /opt/unmask/bin/pip install --no-cache-dir "${wheel}[otel]" -c /tmp/constraints.txt \
     && rm -r /tmp/dist /tmp/constraints.txt
 
-RUN useradd --create-home --uid 10001 unmask
+# A volume that is mounted on the hub's cache gets its owner.
+RUN useradd --create-home --uid 10001 unmask \
+    && install -d -o unmask -g unmask /home/unmask/.cache /home/unmask/.cache/huggingface
 USER 10001:10001
 WORKDIR /home/unmask
 ENV PATH=/opt/unmask/bin:$PATH \
@@ -45,7 +47,8 @@ ENV PATH=/opt/unmask/bin:$PATH \
     UNMASK_SERVER_HOST=0.0.0.0 \
     UNMASK_SERVER_LOG_FORMAT=json
 EXPOSE 8000
+# urllib would ask the proxy that Docker's configuration may set in every container.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5m --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
+    CMD ["python", "-c", "import sys, http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=2); c.request('GET', '/health/ready'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["unmask"]
 CMD ["serve"]

@@ -1,17 +1,21 @@
 """Contents of the wheel, which is built without a network."""
 
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import tomllib
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.running import ENVIRONMENT
 from unmask import __version__
@@ -173,6 +177,52 @@ def test_the_image_runs_as_a_user_without_rights_by_number():
     assert any("useradd" in line and "--uid 10001" in line for line in lines)
     after = lines[lines.index(user) + 1 :]
     assert not any(line.startswith(("RUN ", "COPY ", "ADD ")) for line in after)
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers `/health/ready` with the status of its server."""
+
+    def do_GET(self) -> None:
+        assert self.path == "/health/ready"
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def health_checks() -> dict[str, list[str]]:
+    """Commands of the image's health check, and of the compose file's."""
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    (line,) = [line for line in instructions() if line.startswith("HEALTHCHECK ")]
+    return {
+        "image": json.loads(line.partition(" CMD ")[2]),
+        "compose": compose["services"]["unmask"]["healthcheck"]["test"][1:],
+    }
+
+
+@pytest.mark.parametrize("source", ["image", "compose"])
+def test_health_checks_ask_the_server_and_no_proxy(source):
+    """Docker sets the variables of a proxy in every container, if its configuration has one."""
+    python, flag, code = health_checks()[source]
+    assert (python, flag) == ("python", "-c")
+    variables = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        command = [sys.executable, "-c", code.replace("8000", str(server.server_port))]
+        codes = []
+        for server.status in (200, 503):
+            run = subprocess.run(command, env=os.environ | variables, capture_output=True)
+            codes.append(run.returncode)
+        server.shutdown()
+    assert codes == [0, 1]
+
+
+def test_a_volume_on_the_hub_s_cache_belongs_to_the_user():
+    """Docker gives an empty volume the owner that the folder has in the image, or else root."""
+    (line,) = [line for line in instructions() if "useradd" in line]
+    assert "install -d -o unmask -g unmask" in line
+    assert "/home/unmask/.cache/huggingface" in line.split()
 
 
 def test_the_image_has_the_packages_of_its_settings():
