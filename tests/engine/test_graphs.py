@@ -130,6 +130,16 @@ def test_every_graph_is_told_once_largest_first(tiny: LoadedModel, recordings: R
     assert recordings.num_replays == len(told) > 0
 
 
+def test_steps_of_more_rows_than_there_are_open_tokens_are_captured(
+    tiny: LoadedModel, recordings: Recordings
+) -> None:
+    """Few sequences, whose prompts are longer than all of their blocks."""
+    config = replace(CONFIG, max_num_seqs=1, max_batch_tokens=192)
+    captured = Captured.from_config(config, tiny, noisy_cache(tiny, 40, PAGE), recordings)
+    assert captured is not None
+    assert captured.open_tokens.numel() < captured.graphs.row_counts[-1]
+
+
 def refuses(device: torch.device) -> Callable[[Callable[[], None]], object]:
     raise torch.OutOfMemoryError("no memory for graphs")
 

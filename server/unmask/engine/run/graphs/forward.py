@@ -148,12 +148,14 @@ class _ForwardCheck:
 
         Returns True if it also has every bit of the step before it was padded. Last bits may differ
         where a library takes another algorithm for another number of rows. Half of the step's
-        tokens are among the open tokens, and kept from the host.
+        tokens are among the open tokens, as far as there are slots, and kept from the host.
         """
         count, buffers = len(step.token_ids), self.captured.buffers
         model, slot = self.device.loaded.model, dummy_slot(self.open_tokens)
-        token_slots = torch.from_numpy(random.permutation(slot)[:count])
+        token_slots = torch.full((count,), slot)
+        token_slots[:slot] = torch.from_numpy(random.permutation(slot)[:count])
         is_known = torch.from_numpy(random.random(count) < 0.5)
+        is_known[slot:] = True
         plain = on_device(step, self.device.staging)
         self.open_tokens.view(-1)[token_slots.to(self.open_tokens.device)] = plain.token_ids
         rows = replace(
