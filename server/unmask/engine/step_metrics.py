@@ -23,7 +23,8 @@ def record_step(metrics: Metrics, batch: StepBatch, elapsed_s: float) -> None:
     metrics.query_tokens.inc(batch.num_tokens)
     metrics.canvas_positions.inc(len(batch.hidden_rows))
     metrics.masked_rows.observe(len(batch.hidden_rows))
-    metrics.batch_sequences.observe(len(batch.spans))
+    own = [s for s in batch.spans if not s.without_prompt and s.sequence.speculates_for is None]
+    metrics.batch_sequences.observe(len(own))
     metrics.step_s.observe(elapsed_s)
 
 
