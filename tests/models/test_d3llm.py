@@ -14,6 +14,7 @@ from tests.support.d3llm import NUM_TOKENS, cases, ending_with, params_of
 from tests.support.engines import collect, make_engine, run_all, run_alone
 from tests.support.golden import company
 from tests.support.graphs import Recordings, in_turn
+from tests.support.tiny import EOS_ID
 from unmask.models.registry import LoadedModel
 from unmask.types import (
     Delta,
@@ -176,6 +177,32 @@ def test_an_answer_that_is_preempted_is_the_same(golden_model: Load, folder: str
             engine.check_integrity()
         assert engine.scheduler.num_preempted > 0
         assert all(answers[name].token_ids == case["tokens"] for name in "abc")
+
+
+def test_an_answer_beside_one_whose_tokens_are_masked_again_is_the_same(
+    golden_model: Load,
+) -> None:
+    """Positions behind a fresh end count as masked, though the host knows their tokens."""
+    loaded = ending_with(golden_model("llada"), EOS_ID)
+    loaded = replace(loaded, info=replace(loaded.info, fills_best=True))
+    prompt = (63, 154, 142, 36, 97, 157, 124, 163, 151, 19, 158, 6)
+    several = SamplingParams(
+        max_tokens=48,
+        block_length=8,
+        open_blocks=4,
+        threshold=0.99,
+        add_block_threshold=0.1,
+        logit_bias=((EOS_ID, 8.0),),
+    )
+    remasked = SamplingParams(
+        max_tokens=32, policy="remdm_cap", eta=0.1, steps=40, seed=1, ignore_eos=True
+    )
+    requests = [Request("a", prompt, several), Request("b", prompt[::-1], remasked)]
+    together, alone = run_all(make_engine(loaded), requests)["a"], run_alone(loaded, requests[0])
+    assert together.finish is not None
+    assert alone.finish is not None
+    assert together.essence == alone.essence
+    assert together.finish.usage == alone.finish.usage
 
 
 @FOLDERS

@@ -158,7 +158,8 @@ class MaskRunner:
         if self.keeps_open_tokens:
             current = inputs.current(open_tokens, self.mask_token_id)
         else:
-            [current] = staging.to_device([batch.scored_tokens])
+            [held] = staging.to_device([batch.scored_tokens])
+            current = held.masked_fill(inputs.has_no_row, self.mask_token_id)
         scores, selected = sample(
             model,
             scored,
