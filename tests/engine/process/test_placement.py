@@ -37,10 +37,10 @@ def test_without_a_list_every_gpu_of_the_machine_is_visible(tmp_path: Path) -> N
     assert visible_gpus({}, tmp_path) == ["0", "1"]
 
 
-@pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_more_engines_than_gpus_are_refused(device: str) -> None:
-    with pytest.raises(InvalidConfig, match="data_parallel is 3, but 2 GPUs"):
-        places(3, device, ["0", "1"], [0, 1, 2])  # type: ignore[arg-type]
+@pytest.mark.parametrize(("device", "gpus"), [("auto", "01"), ("cuda", "01"), ("cuda", "")])
+def test_more_engines_than_gpus_are_refused(device: str, gpus: str) -> None:
+    with pytest.raises(InvalidConfig, match=f"data_parallel is 3, but {len(gpus)} GPUs"):
+        places(3, device, gpus, [0, 1, 2])  # type: ignore[arg-type]
 
 
 def test_on_a_cpu_engines_share_the_cores() -> None:

@@ -1,7 +1,7 @@
 """An engine's requests as a server keeps them, by what the engine reports."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unmask.config import Config
 from unmask.engine.process.group import EngineGroup
@@ -14,7 +14,16 @@ from unmask.engine.process.supervisor import Supervisor
 from unmask.engine.schedule.requests import Automata, Counted
 from unmask.engine.streams import RequestStream
 from unmask.metrics import Metrics
-from unmask.types import Delta, Finish, FinishReason, Request, SamplingParams, Usage
+from unmask.types import (
+    Delta,
+    Finish,
+    FinishReason,
+    Refinement,
+    Request,
+    SamplingParams,
+    TokenLogprob,
+    Usage,
+)
 
 FIRST = Delta("0", (7, 8), "ab")
 
@@ -73,6 +82,12 @@ def test_the_stream_of_a_held_answer_knows_how_many_tokens_are_made() -> None:
     replica.take(stepped(FIRST, num_held=4))
     replica.take(stepped(num_held=3))
     assert session.stream.num_held == 7
+    replica.lost(EngineLost("killed"))
+    replica.is_up = True
+    replica.add(session)
+    replica.take(stepped(FIRST, num_held=4))
+    assert session.stream.num_held == 7, "another engine comes to what one has made"
+    replica.take(stepped(num_held=3))
     finish = Finish(FinishReason.LENGTH, Usage(2, 0, 9, 0, 0, 0, 0))
     pairs, ended = replica.take(stepped(Delta("0", (1,) * 7, "c" * 7, finish=finish)))
     assert ended == ["r"]
@@ -104,6 +119,23 @@ def test_an_engine_is_told_what_is_counted_of_a_request() -> None:
     replica.take(stepped(num_held=2))
     assert session.counted.num_tokens == 8
     assert session.counted.first_token_s == told.first_token_s
+    session.stream.loop.close()
+
+
+def test_an_engine_that_repeats_an_answer_has_only_its_rest_and_no_old_draft_sent() -> None:
+    replica, session = alone()
+    logprobs = tuple(TokenLogprob(token_id, -1.0) for token_id in (7, 8, 9))
+    draft = Refinement("0", 0, 1, 8, (0, 2), 1, "a", None)
+    replica.add(session)
+    replica.take(stepped(FIRST._replace(logprobs=logprobs[:2])))
+    replica.lost(EngineLost("killed"))
+    replica.is_up = True
+    replica.add(session)
+    assert replica.take(stepped()._replace(refinements=(draft,)))[0] == []
+    pairs, _ = replica.take(stepped(Delta("0", (7, 8, 9), "abc", logprobs)))
+    assert [event for _, event in pairs] == [Delta("r", (9,), "c", logprobs[2:])]
+    pairs, _ = replica.take(stepped()._replace(refinements=(draft,)))
+    assert [event for _, event in pairs] == [replace(draft, request_id="r")]
     session.stream.loop.close()
 
 

@@ -6,7 +6,16 @@ import pytest
 
 from unmask.config import Config
 from unmask.engine.process.handle import EngineLost
-from unmask.engine.process.messages import Beat, Command, Loading, Ready, Report, Start, Stepped
+from unmask.engine.process.messages import (
+    Beat,
+    Command,
+    Loading,
+    Ready,
+    Report,
+    Start,
+    StepFailed,
+    Stepped,
+)
 from unmask.engine.process.placement import Place
 from unmask.engine.process.supervisor import Supervisor
 from unmask.engine.schedule.limits import EngineLimits
@@ -34,6 +43,8 @@ class Script:
         self.has_no_requests = False  # and is to stop
         self.num_starts = 0
         self.reasons: list[str] = []
+        self.certain: list[bool] = []  # of each reason, whether a request is certainly why
+        self.num_goes_on = 0  # times that the same process takes requests again
 
     def start(self, _: Start, __: Mapping[str, str]) -> "Script":
         self.num_starts += 1
@@ -63,13 +74,14 @@ class Script:
         """Nothing in the script is a step."""
 
     def is_up(self, engine: int, *, is_new: bool) -> None:
-        """It was not asked for."""
+        self.num_goes_on += not is_new
 
     def ended(self, engine: int, reason: str) -> None:
         """The script has."""
 
     def lost(self, engine: int, lost: EngineLost) -> None:
         self.reasons.append(lost.reason)
+        self.certain.append(lost.by_request)
 
 
 READY: Said = (
@@ -83,18 +95,24 @@ READY: Said = (
 )
 
 
-def follow(*said: Said) -> list[str]:
+def follow(*said: Said, step_timeout_s: float = 300.0) -> list[str]:
     """The reasons for which a loaded process is lost, until it has said all of this."""
+    return followed(*said, step_timeout_s=step_timeout_s).reasons
+
+
+def followed(*said: Said, step_timeout_s: float = 300.0) -> Script:
+    """The script of a loaded process, once it has said all of this."""
     script = Script((READY, *said))
-    supervisor = supervisor_of(script)
+    supervisor = supervisor_of(script, step_timeout_s)
     supervisor.launch()
     supervisor.watch()
     supervisor.join()
-    return script.reasons
+    return script
 
 
-def supervisor_of(script: Script) -> Supervisor:
-    return Supervisor(script, 0, Start(Config()), Place(), 300.0, script.start, script.clock)
+def supervisor_of(script: Script, step_timeout_s: float = 300.0) -> Supervisor:
+    start, place = Start(Config()), Place()
+    return Supervisor(script, 0, start, place, step_timeout_s, script.start, script.clock)
 
 
 @pytest.mark.parametrize("silence", [SILENCE, (PAUSE,) * 61])
@@ -108,6 +126,24 @@ def test_a_process_outlives_a_pause_of_the_whole_machine() -> None:
 
 def test_a_step_that_takes_too_long_is_lost() -> None:
     assert follow(BEAT, (0.25, Beat(299.0)), (0.5, Beat(301.0)), BEAT) == ["a step took over 300 s"]
+
+
+@pytest.mark.parametrize(
+    ("step_timeout_s", "num_polls"), [(1.0, 20), (8.0, 32), (300.0, 240)], ids=str
+)
+def test_where_steps_may_take_less_a_process_is_lost_sooner(
+    step_timeout_s: float, num_polls: int
+) -> None:
+    for silence, is_lost in (SILENCE[:num_polls], False), (SILENCE[: num_polls + 1], True):
+        reasons = follow(BEAT, *silence, BEAT, BEAT, step_timeout_s=step_timeout_s)
+        assert bool(reasons) == is_lost
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_process_goes_on_after_a_step_that_failed_unless_it_ends(ends: bool) -> None:
+    script = followed(BEAT, (0.0, StepFailed("a reason", ends)), BEAT)
+    assert (script.reasons, script.certain) == (["a reason"], [True])
+    assert script.num_goes_on == (not ends)
 
 
 @pytest.mark.parametrize(
