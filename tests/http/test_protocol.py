@@ -18,6 +18,7 @@ from tests.api import fake_client
 from tests.api.fake_client import FakeClient
 from tests.http.running import POST, error_of, eventually, read_all, read_one, running
 from unmask.config import ServerConfig
+from unmask.http.protocol import BODY_RATE
 
 SHORT = ServerConfig(header_timeout_s=0.2, body_timeout_s=0.2, write_timeout_s=0.4)
 BODY = '{"prompt": "hi"}'
@@ -61,6 +62,15 @@ def test_a_head_that_trickles_is_ended_though_it_goes_on(short):
             return
         connection.sendall(b"X-A: b\r\n")
     pytest.fail("it went on")
+
+
+def test_a_long_body_has_more_time():
+    body = BODY + " " * (16 * BODY_RATE)
+    with running(FakeClient(), SHORT) as run:
+        connection = run.connect(whole(body, "Connection: close\r\n")[:-1])
+        time.sleep(0.6)  # three times as long as a short one has
+        connection.sendall(body[-1:].encode())
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("sent", ["", "{"])
@@ -251,20 +261,6 @@ def test_nonsense_behind_a_request_does_not_spoil_its_answer(caplog):
             assert b"HTTP/1.1 400" not in read_all(run.connect(sent))
         assert eventually(lambda: not run.server.server_state.tasks)
     assert not caplog.records
-
-
-def test_connections_beyond_the_limit_are_told_to_come_later():
-    with running(FakeClient(), ServerConfig(max_connections=2)) as run:
-        held = [run.connect(f"{GET}\r\n") for _ in range(2)]
-        assert all(one.recv(1000).startswith(b"HTTP/1.1 200") for one in held)
-        with run.connect(f"{GET}\r\n") as surplus:
-            answer = read_all(surplus)
-        assert error_of(answer) == (503, "too_many_connections")
-        assert b"retry-after: " in answer
-        sample = run.metrics.registry.get_sample_value
-        assert eventually(lambda: sample("unmask_http_connections") == 2)
-        held[0].close()
-        assert eventually(lambda: run.connect(f"{GET}\r\n").recv(99).startswith(b"HTTP/1.1 200"))
 
 
 async def endless(scope, receive, send):
