@@ -11,7 +11,7 @@ from tests.support.tiny import byte_tokenizer
 from unmask.engine.apply.text import TextAssembler
 from unmask.models.registry import LoadedModel
 from unmask.tokenizer import Tokenizer
-from unmask.types import Request, SamplingParams
+from unmask.types import RefinementOptions, Request, SamplingParams
 
 INNER = byte_tokenizer()
 TOKENIZER = Tokenizer(INNER)
@@ -41,6 +41,17 @@ def test_half_a_character_is_held_back() -> None:
     first, second = TOKENIZER.encode("é")
     assert decoder.push([first]) == ""
     assert decoder.push([second]) == "é"
+
+
+@pytest.mark.parametrize(
+    ("stops", "shown", "stop"),
+    [((), "a\ufffd", None), (("ab",), "a\ufffd", None), (("\ufffd",), "a", "\ufffd")],
+)
+def test_half_a_character_at_the_end_of_an_answer_is_text(
+    stops: tuple[str, ...], shown: str, stop: str | None
+) -> None:
+    piece = TextAssembler(TOKENIZER, stops).push(TOKENIZER.encode("aé")[:-1], last=True)
+    assert (piece.text, piece.stop) == (shown, stop)
 
 
 @given(
@@ -107,3 +118,12 @@ def test_an_answer_keeps_its_stop_string_on_request(tiny: LoadedModel) -> None:
         assert answer.text == text
         assert answer.finish is not None
         assert answer.finish.stop_reason == stop
+
+
+def test_drafts_come_no_faster_than_a_request_asks_for(tiny: LoadedModel) -> None:
+    params = SamplingParams(max_tokens=24, ignore_eos=True, block_length=8, steps=8)
+    few, many = (
+        run_alone(tiny, Request("a", (1, 2, 3), params, RefinementOptions(max_fps=fps))).refinements
+        for fps in (1e-3, 1e9)
+    )
+    assert len(few) == 1 < len(many)

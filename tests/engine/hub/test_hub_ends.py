@@ -10,6 +10,7 @@ from tests.support.engines import Answer, run_alone
 from tests.support.hub import Holding, is_idle, processes, read, request
 from tests.support.processes import until
 from unmask.engine.async_engine import AsyncEngine
+from unmask.engine.hub.channel import Channel
 from unmask.engine.hub.hub import Hub
 from unmask.engine.process.messages import Add
 from unmask.errors import EngineStopped
@@ -85,6 +86,19 @@ def test_a_process_that_dies_takes_only_its_own_requests_with_it(
             return answer
 
     assert asyncio.run(run()).essence == run_alone(tiny, short).essence
+
+
+def test_nobody_waits_for_a_slow_process_that_is_gone() -> None:
+    async def run() -> None:
+        channel = Channel(lambda _: None, lambda: None)
+        channel.pause_writing()
+        waiting = asyncio.create_task(channel.drain())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        channel.connection_lost(None)
+        await asyncio.wait_for(waiting, 60)
+
+    asyncio.run(run())
 
 
 def test_streams_end_when_the_hub_is_gone(engine: AsyncEngine) -> None:
