@@ -112,9 +112,9 @@ class Launched:
     facts: Ready
     streams: list[RequestStream] = field(default_factory=list)
 
-    def add(self, prompt: tuple[int, ...] = (1, 2)) -> None:
-        """Add a request whose id is r and its number."""
-        name = f"r{len(self.streams)}"
+    def add(self, prompt: tuple[int, ...] = (1, 2), name: str | None = None) -> None:
+        """Add a request whose id is r and its number, if none is given."""
+        name = name or f"r{len(self.streams)}"
         self.streams.append(RequestStream(asyncio.new_event_loop(), lambda: None))
         with self.group.lock:
             self.group.add(Request(name, prompt, SamplingParams()), Automata(()), self.streams[-1])
@@ -239,6 +239,18 @@ def test_a_suspect_is_tried_alone_and_one_that_waits_for_it_may_be_aborted() -> 
         assert process.added[-1] == "0"
         engines.end(0, 0)
         assert process.added[-1] == "2"
+
+
+def test_a_request_is_not_suspect_for_an_earlier_one_with_its_id() -> None:
+    with launched(16) as engines:
+        for number in range(2):
+            engines.add(name="again")
+            engines.group.lost(0, KILLED)
+            engines.group.is_up(0, is_new=True)
+            engines.add()
+            assert engines.processes[0].added[-1] == str(2 * number + 1), "it does not wait"
+            for added in range(2):
+                engines.end(0, 2 * number + added)
 
 
 def test_the_load_has_nothing_of_requests_and_engines_that_are_over() -> None:

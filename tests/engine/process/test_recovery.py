@@ -39,6 +39,11 @@ def test_only_the_culprit_is_given_up(count: int, is_certain: bool) -> None:
         assert num_lost <= count.bit_length() + 4
 
 
+def test_a_request_alone_whose_step_raised_is_given_up_at_once() -> None:
+    assert Recovery().lost({"a": 3}, is_certain=True) == "a"
+    assert Recovery().lost({"a": 3}, is_certain=False) is None
+
+
 def test_engines_that_die_at_other_places_of_the_answers_make_nobody_suspect() -> None:
     recovery, names, rng = Recovery(), [f"r{i}" for i in range(64)], Random(1)
     for i in range(5):
@@ -57,6 +62,17 @@ def test_suspects_run_apart_from_others_until_they_have_ended() -> None:
     assert recovery.ended(["b"])
     assert recovery.admits("c")
     assert recovery.admits("new")
+
+
+def test_a_suspect_that_comes_further_is_tried_next_and_before_others() -> None:
+    recovery = Recovery()
+    for _ in range(2):
+        recovery.lost(dict.fromkeys("abcd", 1), is_certain=False)
+    assert recovery.lost({"a": 1, "b": 5}, is_certain=False) is None
+    assert [recovery.admits(name) for name in "abcd"] == [True, False, False, False]
+    assert recovery.lost({"a": 1}, is_certain=False) == "a"
+    assert recovery.ended("a")
+    assert [recovery.admits(name) for name in "bcd"] == [True, False, False]
 
 
 def test_suspects_that_are_aborted_hold_nobody_up() -> None:

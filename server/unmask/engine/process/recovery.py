@@ -10,7 +10,7 @@ class Recovery:
     A request is suspect once the engine was lost twice with it at the same place of its answer, or
     once if its step raised. Suspects are tried in halves, and what still loses the engine alone is
     given up: that takes about log2 of their number. Engines that share `last` share its memory of
-    requests that moved from one to another.
+    requests that moved from one to another; its owner drops those that are over.
     """
 
     def __init__(self, last: dict[str, int] | None = None) -> None:
@@ -46,8 +46,7 @@ class Recovery:
             suspects = tuple(name for name in self._trial if name in suspects)
         if not suspects:
             return None  # those that ran are tried once more
-        is_alone = suspects == self._trial or is_certain
-        if len(suspects) == 1 and is_alone and len(positions) == 1:
+        if len(suspects) == 1 and (suspects == self._trial or is_certain):  # it ran alone
             return suspects[0]
         middle = (len(suspects) + 1) // 2
         halves = [half for half in (suspects[:middle], suspects[middle:]) if half]
@@ -58,11 +57,9 @@ class Recovery:
 
     def ended(self, request_ids: Iterable[str]) -> bool:
         """Forget requests that are over; returns whether others may run now that could not."""
-        gone = set(request_ids)
-        for name in gone:
-            self._last.pop(name, None)
         if not self._trial:
             return False
+        gone = set(request_ids)
         self._groups = deque(tuple(n for n in g if n not in gone) for g in self._groups)
         before, self._trial = self._trial, tuple(n for n in self._trial if n not in gone)
         while not self._trial and self._groups:
