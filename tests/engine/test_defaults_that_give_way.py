@@ -12,7 +12,15 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.grammar import Regex
-from unmask.types import EditCommands, Hole, ModelInfo, Request, SamplingParams, Template
+from unmask.types import (
+    CanvasSchedule,
+    EditCommands,
+    Hole,
+    ModelInfo,
+    Request,
+    SamplingParams,
+    Template,
+)
 
 PLAIN = SamplingParams(temperature=0.0, threshold=0.95)
 MODEL = replace(FACTS, max_model_len=200, default_sampling=PLAIN, end_think_token_id=47)
@@ -163,6 +171,44 @@ def test_an_error_names_the_request_and_not_a_default(
     with pytest.raises(InvalidRequest) as refused:
         resolved(model, **params)
     assert refused.value.field == field
+
+
+CANVAS = {"attention": "canvas", "canvas": CanvasSchedule(8, 0.1, 0.9)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "params", "field"),
+    [
+        ({"attention": "causal_window"}, {"kl_threshold": 0.1, "threshold": 0.9}, "kl_threshold"),
+        (CANVAS, {"threshold": 0.9, "low_threshold": 0.4}, "low_threshold"),
+        (CANVAS, {"threshold": 0.9}, "threshold"),
+    ],
+)
+def test_a_policy_that_a_model_does_not_have_is_told_by_the_number_that_chose_it(
+    changes: dict[str, Any], params: dict[str, Any], field: str
+) -> None:
+    model = replace(MODEL, default_sampling=SamplingParams(), **changes)
+    with pytest.raises(InvalidRequest, match=f"{field} chooses a policy: ") as refused:
+        resolved(model, max_tokens=8, **params)
+    assert refused.value.field == field
+
+
+def test_plain_defaults_give_way_too_where_mixed_ones_do() -> None:
+    default = replace(MIXES.default_sampling, sub_block_length=8)
+    plain = replace(PLAIN, sub_block_length=8)
+    model = replace(MIXES, default_sampling=default, plain_sampling=plain)
+    decoding = resolved(model, {"suffix_token_ids": (3, 4)}, open_blocks=2)
+    assert (decoding.policy, decoding.threshold) == ("threshold", 0.95)
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, 0.02), (0.4, 0.02), (0.01, 0.01)])
+def test_a_default_gives_way_to_the_model_s_own_if_that_does_not_have_to(
+    own: float | None, used: float
+) -> None:
+    sampling = SamplingParams(temperature=0.0, eta=0.5)
+    model = replace(MODEL, attention="full", default_sampling=sampling)
+    model = replace(model, own_sampling=None if own is None else replace(sampling, eta=own))
+    assert resolved(model, policy="remdm_loop").threshold == used
 
 
 def test_a_default_chance_of_masking_again_gives_way_to_a_policy_with_a_lower_one() -> None:

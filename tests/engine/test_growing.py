@@ -57,7 +57,7 @@ def test_ends_that_delete_do_not_end_the_answer() -> None:
     assert resolved(max_tokens=20, number_of_mask=0).stop_ids == {45, EOS}
 
 
-@pytest.mark.parametrize(("max_tokens", "first_len"), [(3, 3), (1, 1), (None, 4)])
+@pytest.mark.parametrize(("max_tokens", "first_len"), [(3, 3), (1, 1), (1024, 4), (None, 4)])
 def test_no_more_masks_than_tokens_begin_it(max_tokens: int | None, first_len: int) -> None:
     decoding = resolved(max_tokens=max_tokens)
     assert decoding.first_len == first_len

@@ -79,6 +79,17 @@ def test_a_key_depends_on_everything_before_it_and_on_the_block_length() -> None
     assert key(1, 2) != key(1, 3)
     assert key(2, previous=key(1)) != key(2, previous=key(3))
     assert root_hash(4) != root_hash(8)
+    assert root_hash(4) != root_hash(4, origin=1)
+
+
+def test_a_page_is_offered_under_one_hash_and_a_hash_offers_one_page() -> None:
+    pool = PagePool(2, 4)
+    first, second = pool.allocate(2) or []
+    pool.publish(first, key(1))
+    pool.publish(first, key(2))
+    pool.publish(second, key(1))
+    assert [pool.acquire(key(i)) for i in (1, 2)] == [first, None]
+    pool.check_integrity([[first, second], [first]])
 
 
 def test_a_lost_page_is_noticed() -> None:
