@@ -85,6 +85,12 @@ def test_an_answer_has_the_fields_of_llama_cpp(call, engine):
     assert set(timings) >= {name.removeprefix("timings/") for name in TIMINGS}
 
 
+def test_the_answer_takes_the_time_after_its_first_tokens(call, engine):
+    engine.script = lambda request: answer(request, pause_s=0.01)
+    timings = ask(call).json()["timings"]
+    assert timings["predicted_ms"] > timings["predicted_per_token_ms"] > 0
+
+
 def test_the_end_is_told_by_its_type(call, engine):
     assert ask(call, n_predict=4).json()["stop_type"] == "limit"
 
@@ -107,8 +113,9 @@ def test_a_stream_is_pieces_and_an_end_with_the_rest(call):
     assert last == {**whole, "content": ""}
 
 
-def test_pieces_have_all_tokens_though_some_have_no_text_of_their_own(call, engine):
-    engine.script = lambda request: answer(request, "🦊 runs")
+@pytest.mark.parametrize("text", ["🦊 runs", "🦊 run"])  # the end is a piece alone
+def test_pieces_have_all_tokens_though_some_have_no_text_of_their_own(call, engine, text):
+    engine.script = lambda request: answer(request, text)
     whole = ask(call, return_tokens=True).json()["tokens"]
     pieces = events(ask(call, stream=True, return_tokens=True).text)
     assert [token_id for piece in pieces for token_id in piece["tokens"]] == whole

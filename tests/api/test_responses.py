@@ -209,10 +209,19 @@ def test_the_oldest_turns_are_left_out_of_a_long_conversation_that_may_be_cut(ca
     assert prompt.endswith("user: and now\nassistant: ")
     numbers = [int(line.split()[-1]) for line in prompt.splitlines() if "question" in line]
     assert numbers == list(range(numbers[0], 100))
-    longest = MODEL.max_model_len - 100
-    assert longest - 40 < len(engine.requests[-1].prompt_token_ids) <= longest
+    call("POST", PATH, json={"input": turns, "truncation": "auto"})
+    for asked, room in zip(engine.requests, (100, MODEL.max_model_len // 8), strict=True):
+        longest = MODEL.max_model_len - room
+        assert longest - 40 < len(asked.prompt_token_ids) <= longest
     refused = call("POST", PATH, json={**body, "truncation": "disabled"})
     assert refused.json()["error"]["code"] == "context_length_exceeded"
+
+
+def test_turns_that_are_longer_than_the_context_are_left_out_too(call, engine):
+    long, last = ({"role": "user", "content": text} for text in ("b" * 5000, "and now"))
+    response = call("POST", PATH, json={"input": [*[long] * 4, last], "truncation": "auto"})
+    assert response.status_code == 200, response.text
+    assert prompt_of(engine) == "user: and now\nassistant: "
 
 
 def test_what_may_not_be_cut_is_refused_if_it_is_too_long(call):

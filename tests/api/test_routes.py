@@ -1,5 +1,6 @@
 """Models, tokens, health, metrics, API keys, request ids, the page and the schema."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 
 from tests.api.fake_client import EOS_ID, MODEL, TOKENIZER, VOCAB_SIZE
 from unmask import __version__
+from unmask.api.middleware import RequestContext
 from unmask.config import ServerConfig
 
 KEYED = ServerConfig(api_key="sécret")
@@ -148,7 +150,7 @@ def test_without_the_key_every_path_is_a_401(call, path, header):
     assert response.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer "])
 def test_with_the_key_everything_works(call, scheme):
     headers = {"authorization": f"{scheme} sécret".encode()}
     assert call("GET", "/v1/models", KEYED, headers=headers).status_code == 200
@@ -194,13 +196,15 @@ def test_a_wrong_method_is_told_all_methods_of_the_path(call, method, path, allo
 
 
 def test_a_request_id_is_given_back_or_made_up(call):
-    echoed = call("GET", "/version", headers={"x-request-id": "my-id"}).headers["x-request-id"]
-    assert echoed == "my-id"
-    made_up = {call("GET", "/version").headers["x-request-id"] for _ in range(2)}
-    assert len(made_up) == 2
-    assert len(call("GET", "/version", headers={"x-request-id": "x" * 500}).headers[
-        "x-request-id"
-    ]) == 32  # fmt: skip
+    def answered(request_id):
+        headers = {} if request_id is None else {"x-request-id": request_id.encode("latin-1")}
+        return call("GET", "/version", headers=headers).headers["x-request-id"]
+
+    for usual in ("my-id", "x" * 128):
+        assert answered(usual) == usual
+    made_up = {answered(wrong) for wrong in (None, None, "", "x" * 129, "a\x80b")}
+    assert len(made_up) == 5
+    assert {len(request_id) for request_id in made_up} == {32}
 
 
 def test_an_unexpected_exception_is_a_500_without_details(call, engine, monkeypatch, caplog):
@@ -216,6 +220,23 @@ def test_an_unexpected_exception_is_a_500_without_details(call, engine, monkeypa
     assert response.headers["access-control-allow-origin"] == "http://a.example"
     assert response.headers["x-request-id"]
     assert "private detail" in caplog.text
+
+
+def test_an_unexpected_exception_in_mid_answer_is_the_end_of_its_connection(metrics):
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("a secret")
+
+    async def send(message):
+        sent.append(message["type"])
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with pytest.raises(RuntimeError):  # the server closes it
+        asyncio.run(RequestContext(app, metrics)(scope, None, send))
+    assert sent == ["http.response.start"]
+    assert b'unmask_http_requests_failed_total{code="internal_error"} 1.0' in metrics.render()
 
 
 def test_pages_of_allowed_origins_may_call_and_others_may_not(call):
