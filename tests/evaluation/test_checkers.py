@@ -13,6 +13,16 @@ STORY = (
     "Leo was a happy goat who lived near a park. One day Leo found an orange book in the grass. "
     "Then Leo met a dog named Tom. Leo shared the book with Tom. Leo was very happy."
 )
+LOST = (
+    "Once upon a time there was a shy fox named Mia. Mia lived in a forest. One morning Mia lost a "
+    'red kite. An owl named Tom came by and said, "Can I help you?" They looked everywhere and '
+    "found the kite under a tree. Mia and Tom became good friends."
+)
+PARTS = {
+    "name": "Mia", "animal": "fox", "trait": "shy", "place": "forest", "event": "lost",
+    "color": "red", "thing": "kite", "friend": "Tom", "other": "owl",
+}  # fmt: skip
+PLAYED = LOST.replace("One morning Mia lost a red", "Every day Mia played with a red")
 WANTED = json.dumps({"name": "Leo", "animal": "goat"})
 ADD = json.dumps([["f(1)", "3"], ["f(-2)", "0"]])
 
@@ -37,6 +47,7 @@ ADD = json.dumps([["f(1)", "3"], ["f(-2)", "0"]])
         ("json", 'Here it is:\n```json\n{"a": 2}\n```', '{"a": 2}', True),
         ("json", '```\n{"a": 2}\n```\n', '{"a": 3}', False),
         ("json", '{"a": "```"}', '{"a": "```"}', True),
+        ("final", "concat", "cat", False),
         ("json", '{"b": 1, "a": 2}', '{"a": 2, "b": 1}', True),
         ("json", '{"a": 2}', '{"a": 3}', False),
         ("json", '{"a": 2', '{"a": 2}', False),
@@ -50,6 +61,18 @@ ADD = json.dumps([["f(1)", "3"], ["f(-2)", "0"]])
         ("story", STORY.replace("the book with", "the kite with"), WANTED, False),
         ("story", STORY, json.dumps({"name": "Leo", "animal": "dog"}), False),
         ("story", STORY[:-10], WANTED, False),
+        ("story", LOST, json.dumps(PARTS), True),
+        *(("story", LOST, json.dumps(PARTS | {part: "cat"}), False) for part in PARTS),
+        ("story", PLAYED, json.dumps({"event": "played"}), False),  # nothing is to be found
+        (
+            "story",
+            PLAYED.replace(
+                "looked everywhere and found the kite under a tree",
+                "played with the kite all day long",
+            ),
+            '{"event": "played"}',
+            True,
+        ),
         ("python", "def f(x):\n    return x + 2", ADD, True),
         ("python", "def f(x):\n    return x + 1", ADD, False),
         ("python", "def f(x):\n    return x +", ADD, False),

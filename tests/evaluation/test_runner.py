@@ -31,7 +31,7 @@ class KnowsOneAnswer:
         self.seen += sampling
         usage = Usage(
             prompt_tokens=3,
-            cached_tokens=0,
+            cached_tokens=1,
             completion_tokens=2,
             denoising_steps=4,
             forward_passes=5,
@@ -81,7 +81,7 @@ def test_accuracy_leaves_memorised_tasks_out() -> None:
     ]
     assert result.tokens_per_step == 6 / 12
     assert result.tokens_per_forward == 6 / 15
-    assert result.rows_per_token == (3 * 64 - 3 * 3) / 6
+    assert result.rows_per_token == (3 * 64 - 3 * 2) / 6
     assert result.block_lengths == {16: 3}
     assert calls == [("one", 3, 3)]
     assert fake.seen[0].threshold == 0.9
