@@ -54,6 +54,14 @@ def test_a_gap_without_a_limit_has_128_tokens(call, engine, limit):
     assert engine.requests[-1].sampling.max_tokens == 128
 
 
+def test_a_gap_without_a_limit_has_the_rest_of_the_context_if_that_is_less(call, engine):
+    response = call("POST", PATH, json={"prompt": "a", "suffix": "b" * 200})
+    assert response.status_code == 200, response.text
+    (request,) = engine.requests
+    given = len(request.prompt_token_ids) + len(request.suffix_token_ids)
+    assert request.sampling.max_tokens == MODEL.max_model_len - given < 128
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

@@ -212,7 +212,7 @@ def test_streamed_token_ids_add_up(call):
     assert first["prompt_token_ids"]
 
 
-def test_a_piece_without_text_is_not_sent(call, engine):
+def test_a_piece_without_text_is_not_sent_unless_its_tokens_are_wanted(call, engine):
     def silent(request):
         finish = Finish(FinishReason.STOP, usage(request, 3))
         return [
@@ -224,6 +224,8 @@ def test_a_piece_without_text_is_not_sent(call, engine):
     engine.script = silent
     texts = [chunk["choices"][0]["text"] for chunk in stream(call, COMPLETIONS)]
     assert texts == ["a", ""]
+    _, *pieces = (c["choices"][0] for c in stream(call, COMPLETIONS, return_token_ids=True))
+    assert [piece["token_ids"] for piece in pieces] == [[1], [2], [3]]
 
 
 @pytest.mark.parametrize("path", PATHS)

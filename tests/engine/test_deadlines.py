@@ -90,6 +90,7 @@ def test_a_late_request_that_waits_is_never_started(tiny: LoadedModel) -> None:
     late = answers["late"]
     assert late.finish is not None
     assert (late.finish.reason, late.finish.usage.forward_passes) == ("abort", 0)
+    assert late.finish.queue_s is None
     assert engine.scheduler.num_waiting == 0
     while engine.has_work:
         collect(answers, engine.step())
@@ -108,6 +109,7 @@ def test_a_late_request_that_runs_gives_its_pages_up_before_the_next_step(
     assert engine.pool.num_held == 0
     assert answers["a"].finish is not None
     assert answers["a"].finish.reason == "abort"
+    assert answers["a"].finish.queue_s is not None
 
 
 def test_an_ended_request_is_not_late(tiny: LoadedModel) -> None:

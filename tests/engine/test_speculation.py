@@ -11,6 +11,7 @@ from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
 from unmask.engine.engine import Engine
+from unmask.metrics import value_of
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 
@@ -123,6 +124,7 @@ def test_accepted_states_save_passes(
     assert usage.denoising_steps == 64, "the steps are those of the plain loop"
     assert count(engine, "forward_passes") == usage.forward_passes == passes
     assert count(engine, "accepted_states") == 64 - passes
+    assert value_of(engine.metrics.inter_token_s, "_count") == passes - 1
     assert count(engine, "query_tokens") == usage.query_tokens
 
 
