@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import httpx
@@ -12,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from tests.api.fake_client import answer, endless, failing
 from unmask.api.middleware import RequestContext
+from unmask.api.request_record import RequestRecord
 from unmask.cli.output import JsonFormatter, TextFormatter
 from unmask.config import ServerConfig
 from unmask.log_context import REQUEST_ID
@@ -77,6 +79,8 @@ def test_a_line_tells_an_answers_tokens_and_times(call, log, path, stream):
     assert fields["prompt_tokens"] > fields["cached_tokens"] == 1
     assert fields["tokens_per_forward"] == num_tokens / 5
     assert 0 <= fields["first_token_s"] <= fields["duration_s"]
+    shown_ms = re.search(r"first token after ([\d.]+) ms", text)
+    assert float(shown_ms[1]) == pytest.approx(1e3 * fields["first_token_s"], abs=0.1)
     assert fields["model"] == "tiny/fake"
     assert fields["answer_id"] in text
 
@@ -87,6 +91,27 @@ def test_choices_are_added_up(call, log):
     fields = line.fields
     assert fields["completion_tokens"] == 3 * 14
     assert fields["finish_reasons"] == ["stop"]
+
+
+def test_the_longest_wait_of_the_choices_is_told(call, log, engine):
+    def waited(request):
+        *rest, last = answer(request)
+        finish = replace(last.finish, queue_s=0.25 + int(request.request_id[-1]))
+        return [*rest, last._replace(finish=finish)]
+
+    engine.script = waited
+    call("POST", "/v1/completions", LOGGED, json={"prompt": "a", "n": 3, "temperature": 1})
+    (line,) = log.access()
+    assert line.fields["queue_s"] == 2.25
+    assert ", queued 2250.0 ms, " in line.text
+
+
+def test_the_first_token_is_noted_once():
+    record = RequestRecord("r", 0.0)
+    record.note_token()
+    first_s = record.first_token_s
+    record.note_token()
+    assert record.first_token_s == first_s is not None
 
 
 def test_requests_without_an_answer_have_no_facts_of_one(call, log):

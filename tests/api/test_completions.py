@@ -144,14 +144,26 @@ def test_an_answer_cut_short_says_length(call):
     assert choice["finish_reason"] == "length"
 
 
+def test_an_answer_that_the_server_aborts_is_to_be_asked_for_again(call, engine):
+    def aborted(request):
+        *rest, last = answer(request)
+        return [*rest, last._replace(finish=replace(last.finish, reason=FinishReason.ABORT))]
+
+    engine.script = aborted
+    response = call("POST", COMPLETIONS, json={"prompt": "hi"})
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "aborted")
+    assert int(response.headers["retry-after"]) > 0
+
+
 def test_the_stop_string_that_matched_is_the_stop_reason(call, engine):
     def stopped(request):
         finish = Finish(FinishReason.STOP, Usage(2, 0, 1, 1, 1, 32, 32), "end")
         return [Delta(request.request_id, (40,), "H", finish=finish)]
 
     engine.script = stopped
-    (choice,) = chat(call)["choices"]
-    assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "end")
+    for answered in (chat(call), complete(call)):
+        (choice,) = answered["choices"]
+        assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "end")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_infill_and_fim_fill_the_same_gap(send: Send) -> None:
 
 def test_a_gap_without_text_behind_it_grows_where_it_is_one(send: Send) -> None:
     """A completion with an empty suffix is a plain one."""
-    plain, empty, masks, infill, fim = send(
+    plain, empty, masks, infill, fim, whole = send(
         ("/v1/completions", {**GAP, "suffix": None, "ignore_eos": True}),
         ("/v1/completions", {**GAP, "suffix": "", "ignore_eos": True}),
         ("/v1/completions", {**GAP, "suffix": None, "number_of_mask": 4}),
@@ -117,15 +117,17 @@ def test_a_gap_without_text_behind_it_grows_where_it_is_one(send: Send) -> None:
                      **SAMPLED}),
         ("/v1/fim/completions", {"prompt": BEFORE, "suffix": "", "max_tokens": 24,
                                  "random_seed": 5, **SAMPLED}),
+        ("/v1/fim/completions", {"prompt": BEFORE, "number_of_mask": 4, "max_tokens": 24,
+                                 "random_seed": 5, **SAMPLED}),
     )  # fmt: skip
     assert plain.json()["usage"]["completion_tokens"] == 24
     assert empty.json()["choices"] == plain.json()["choices"]
     texts = [
         masks.json()["choices"][0]["text"],
         infill.json()["content"],
-        fim.json()["choices"][0]["message"]["content"],
+        *(one.json()["choices"][0]["message"]["content"] for one in (fim, whole)),
     ]
-    assert texts[0] == texts[1] == texts[2]
+    assert len(set(texts)) == 1
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,17 @@ def test_a_piece_without_text_is_not_sent_unless_its_tokens_are_wanted(call, eng
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_the_last_chunk_tells_the_stop_string_that_matched(call, engine, path):
+    def stopped(request):
+        *rest, last = answer(request)
+        return [*rest, last._replace(finish=replace(last.finish, stop_reason="end"))]
+
+    engine.script = stopped
+    (choice,) = stream(call, path)[-1]["choices"]
+    assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "end")
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_a_failure_in_mid_stream_is_an_error_and_then_done(call, engine, path):
     engine.script = failing
     *_, last = stream(call, path)

@@ -37,6 +37,7 @@ CASES = [
     (HERMES, 'x<tool_call>\n{"name": "f", "arg', "x", (), False),
     (HERMES, tagged(("f", '{"a": 5'))[:-14], "", (("f", '{"a": 5'),), False),
     (HERMES, tagged(("f", "{}")) + "\n<tool_call>", "", (("f", "{}"),), True),
+    (HERMES, tagged(("f", "{}")) + '\n<tool_call>{"name": "f', "", (("f", "{}"),), False),
 ]
 
 
