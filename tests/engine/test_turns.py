@@ -8,6 +8,7 @@ import pytest
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.golden import load_golden
 from unmask.engine.engine import Engine
+from unmask.engine.schedule.turns import Turns
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
 
@@ -118,6 +119,18 @@ def test_a_huge_request_ends_under_any_load(tiny: LoadedModel, num_light: int) -
             break
     assert answers["huge"].essence == run_alone(tiny, request("huge", sampling)).essence
     engine.fail_all("enough")
+
+
+@pytest.mark.parametrize(("light_rows", "num_steps"), [(4, 16), (64, 16), (256, 4)])
+def test_a_step_of_few_rows_counts_as_one_that_fills_the_device(
+    light_rows: int, num_steps: int
+) -> None:
+    turns, num = Turns(2048, 64), 0
+    turns.end(0, 512)
+    while not turns.is_heavy_due:
+        turns.end(light_rows, 0)
+        num += 1
+    assert num == num_steps
 
 
 def test_huge_requests_take_turns_among_themselves(tiny: LoadedModel) -> None:

@@ -7,9 +7,10 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.api.fake_client import FakeClient
-from tests.http.running import POST, Running, eventually, read_all, running
+from tests.http.running import POST, Running, eventually, read_all, read_one, running
 from unmask.config import ServerConfig
 
 CLOSE = "Connection: close\r\n"
@@ -64,3 +65,16 @@ def test_what_has_ended_is_not_left_to_the_collector(
     gc.collect()
     kinds = {f"{type(one).__module__}.{type(one).__qualname__}" for one in collected}
     assert not {name for name in kinds if name.startswith(("unmask.", "uvicorn."))}
+
+
+def num_cycles() -> int:
+    """Requests and their answers that are still referenced."""
+    return sum(type(one) is RequestResponseCycle for one in gc.get_objects())
+
+
+def test_a_connection_keeps_nothing_of_requests_that_were_answered(usual: Running) -> None:
+    before, connection = num_cycles(), usual.connect()
+    for _ in range(20):
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_one(connection).startswith(b"HTTP/1.1 200")
+    assert num_cycles() - before <= 2

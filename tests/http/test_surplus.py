@@ -1,4 +1,6 @@
-"""Connections beyond the limit: a few are told to come later, and more are dropped."""
+"""Connections beyond a limit: of their number, most are dropped; of time, after one more look."""
+
+import threading
 
 from tests.api.fake_client import FakeClient
 from tests.http.running import error_of, eventually, read_all, running
@@ -32,3 +34,21 @@ def test_a_flood_of_connections_beyond_the_limit_is_dropped():
         last = surplus[SURPLUS - 1]
         last.sendall(f"{GET}\r\n".encode())
         assert error_of(read_all(last)) == (503, "too_many_connections")
+
+
+def test_a_connection_is_looked_at_once_more_after_its_time():
+    with running(FakeClient(), ServerConfig()) as run:
+        run.connect("GET /hea")
+        connections, counts = run.server.server_state.connections, []
+        assert eventually(lambda: len(connections) == 1)
+        (protocol,), has_looked = connections, threading.Event()
+
+        def look():
+            for _ in range(2):
+                protocol.check(protocol.loop.time() + 1e6)
+                counts.append(run.ended("header_timeout"))
+            has_looked.set()
+
+        protocol.loop.call_soon_threadsafe(look)
+        assert has_looked.wait(20)
+        assert counts == [0, 1]

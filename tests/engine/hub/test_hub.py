@@ -166,6 +166,19 @@ def test_metrics_of_all_processes_are_one_text(engine: AsyncEngine) -> None:
     assert b'handler="/v1/completions",method="POST"} 4.0' in text, "and so are times"
 
 
+def test_connections_of_all_processes_are_added_up(engine: AsyncEngine) -> None:
+    async def run() -> None:
+        async with processes(engine, 2) as (hub, made):
+            sample = hub.metrics.registry.get_sample_value
+            for number, process in enumerate(made):
+                process.metrics.connections.set(number + 1)
+            await until(lambda: sample("unmask_http_connections") == 3)
+            made[0].metrics.connections.set(0)
+            await until(lambda: sample("unmask_http_connections") == 2)
+
+    asyncio.run(run())
+
+
 class Broken:
     """An engine that takes no request, for a reason that nobody has thought of."""
 
