@@ -188,7 +188,12 @@ def check_docker(words: list[str]) -> None:
     assert f"EXPOSE {DEFAULT_PORT}" in dockerfile
     if after:
         assert after[0] == "serve"
-        assert after[1] in [mount.split(":")[1] for mount in mounts]
+        folders = [mount.split(":")[1] for mount in mounts]
+        if ["HF_HUB_OFFLINE", "0"] in variables:  # it is downloaded into the volume
+            assert re.fullmatch(r"[\w-]+/[\w.-]+", after[1])
+            assert f"install -d -o unmask -g unmask /home/unmask/.cache {folders[0]}" in dockerfile
+        else:
+            assert after[1] in folders
         check_serve(after[1:])
     done = unmask_here("config", **({"UNMASK_SERVER_HOST": "::"} | dict(variables)))
     assert done.returncode == 0, done.stderr
