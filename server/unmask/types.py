@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Self
 
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
+from unmask.images import ImageRows, ImageTraits
 from unmask.parameter import shown as shown
 from unmask.refinement_options import RefinementOptions as RefinementOptions
 from unmask.sampling_params import AUTO as AUTO
@@ -87,7 +88,8 @@ class Request:
     log-probability (see `unmask.likelihood`). Requests of one `client` share its part of the
     engine, those of lower `priority` first. One that has not ended at `deadline_s`, of
     `time.monotonic`, is aborted. `compiled` is all that `EngineClient.compile` returned for it, so
-    that no cache forgets it. Unless it `streams`, tokens but the first may come at its end.
+    that no cache forgets it. Unless it `streams`, tokens but the first may come at its end. Rows of
+    `images` are in its prompt, from left to right.
     """
 
     request_id: str
@@ -102,6 +104,7 @@ class Request:
     deadline_s: float | None = None
     streams: bool = True
     compiled: object = field(default=None, compare=False, repr=False)
+    images: tuple[ImageRows, ...] = ()
 
     @property
     def is_structured(self) -> bool:
@@ -309,6 +312,7 @@ class ModelInfo:
     adapts_blocks: bool = False
     begin_think_token_id: int | None = None
     end_think_token_id: int | None = None
+    images: ImageTraits | None = None  # None: it takes none
 
     @property
     def modes(self) -> tuple[ModeName, ...]:
