@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tests.support.canvases import Forward, Rows
+from tests.support.canvases import Forward, Image, Rows
 from unmask.types import CanvasSchedule
 from unmask_kernels.noise.ops import score_canvas
 from unmask_kernels.noise.reference import (
@@ -68,6 +68,7 @@ class Job:
     num_steps: int = 0
     state: CanvasState | None = None  # of one canvas
     soft: Tensor | None = None
+    images: tuple[Image, ...] = ()
 
     @property
     def start(self) -> int:
@@ -80,7 +81,8 @@ class Job:
     def rows(self) -> Rows:
         assert self.state is not None
         encoded = self.tokens[self.num_encoded :]
-        return Rows(self.pages, self.num_encoded, encoded, self.state.tokens[0], self.soft)
+        canvas, images = self.state.tokens[0], () if self.num_encoded else self.images
+        return Rows(self.pages, self.num_encoded, encoded, canvas, self.soft, images)
 
 
 def run(forward: Forward, jobs: Sequence[Job], width: int) -> None:

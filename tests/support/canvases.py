@@ -1,7 +1,7 @@
 """DiffusionGemma's forward passes over rows of several sequences, without an engine."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,15 @@ def load(
 
 
 @dataclass(frozen=True)
+class Image:
+    """Vectors [end - start, C] of an image in positions [start, end), each of which sees all."""
+
+    start: int
+    end: int
+    vectors: Tensor
+
+
+@dataclass(frozen=True)
 class Rows:
     """Rows of a sequence in a step: tokens to encode, then an optional canvas."""
 
@@ -38,6 +47,7 @@ class Rows:
     encoded: Tensor  # [n] int64
     canvas: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     soft: Tensor | None = None  # [L, C]; None: zeros
+    images: tuple[Image, ...] = ()  # the step has all of them, or none
 
     @property
     def canvas_start(self) -> int:
@@ -49,11 +59,19 @@ class Rows:
 
     def horizons(self) -> np.ndarray:
         causal = np.arange(self.start, self.canvas_start) + 1
+        for image in self.images:
+            causal[image.start - self.start : image.end - self.start] = image.end
         return np.concatenate((causal, np.full(len(self.canvas), self.end)))
 
     def anchors(self) -> np.ndarray:
         positions = np.arange(self.start, self.canvas_start)
         return np.concatenate((positions, np.full(len(self.canvas), self.canvas_start)))
+
+    def first_keys(self) -> np.ndarray:
+        first = np.full(self.end - self.start, NUM_POSITIONS)
+        for image in self.images:
+            first[image.start - self.start : image.end - self.start] = image.start
+        return first
 
 
 class Forward:
@@ -94,6 +112,7 @@ class Forward:
             device=self._device,
             dtype=self.model.embedding.dtype,
             anchors=np.concatenate([rows.anchors() for rows in all_rows]),
+            first_keys=np.concatenate([rows.first_keys() for rows in all_rows]),
         )
         is_canvas = torch.cat(
             [
@@ -119,6 +138,16 @@ class Forward:
             canvas_rows=canvas_rows if len(canvas_rows) else None,
             soft=torch.cat(soft) if len(canvas_rows) else None,
         )
+        placed = [
+            (torch.arange(image.start, image.end) + first - rows.start, image.vectors)
+            for rows, first in zip(all_rows, query_starts.tolist(), strict=False)
+            for image in rows.images
+        ]
+        if placed:
+            at, vectors = zip(*placed, strict=True)
+            step = replace(
+                step, image_rows=torch.cat(at).to(self._device), image_vectors=torch.cat(vectors)
+            )
         hidden = self.model.final_norm(self.model.forward(step))
         return list(hidden[canvas_rows].split([len(rows.canvas) for rows in all_rows]))
 

@@ -6,7 +6,7 @@ whole canvas. In a layer they differ only by a scalar and by the attention mask,
 kinds share one forward pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,8 @@ from unmask_kernels.moe.routing import route_softmax, router_logits
 from unmask_kernels.noise.vocabulary import Vocabulary
 from unmask_kernels.quantization.types import QuantizedRows
 
+Vision = Callable[[Tensor], Tensor]
+"""Vectors [N, C] of an image's rows, of its pixels [H, W, 3] uint8."""
 NO_CANVAS = 2**31 - 1  # larger than any number of rows
 PER_OUTPUT_NDIM = 2  # scales [E, N], one an output; scales of input groups have a third dimension
 
@@ -117,7 +119,7 @@ class RopeTable:
 class CanvasDecoder:
     """DiffusionGemma's weights and forward pass, without the final norm and the LM head.
 
-    `vocabulary` scores canvases slice by slice.
+    `vocabulary` scores canvases slice by slice. Without `vision`, prompts have no images.
     """
 
     def __init__(
@@ -133,10 +135,12 @@ class CanvasDecoder:
         self_conditioning: SelfConditioning,
         norm: Tensor,
         eps: float,
+        vision: Vision | None = None,
     ) -> None:
         self.embedding = embedding
         self.lm_head = lm_head
         self.vocabulary = vocabulary
+        self.vision = vision
         self.row_unit = row_unit(embedding.device)
         self._scale = embedding_scale
         self._shapes = tuple(shapes)
@@ -221,6 +225,8 @@ class CanvasDecoder:
 
     def _embed(self, step: ForwardInputs, canvas_of: Tensor | None) -> Tensor:
         x = F.embedding(step.token_ids, self.embedding) * self._scale
+        if step.image_rows is not None and step.image_vectors is not None:
+            x.index_copy_(0, step.image_rows, step.image_vectors)
         if canvas_of is None or step.canvas_rows is None:
             return x
         assert step.soft is not None, "canvas rows are always conditioned, on zeros at first"

@@ -39,6 +39,8 @@ class ForwardInputs:
     adapted: Tensor | None = None  # [T] bool, rows that a draft's adapter is for; None: no row
     mixture: Mixture | None = None  # None: every row is a token's embedding
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
+    image_rows: Tensor | None = None  # [I] int64, indices into T; None: no row is of an image
+    image_vectors: Tensor | None = None  # [I, C], in place of these rows' embeddings
 
 
 def plan_layers(
@@ -52,12 +54,13 @@ def plan_layers(
     device: torch.device,
     dtype: torch.dtype,
     anchors: npt.NDArray[np.int64] | None = None,
+    first_keys: npt.NDArray[np.int64] | None = None,
     to_device: ToDevice | None = None,
 ) -> tuple[AttentionPlan, ...]:
     """Attention plan of each layer, shared by layers of one shape; arguments as of `make_plan`.
 
     Windows end at the `anchors` [T]: the position of a causal query, the first position of a
-    canvas.
+    canvas. They begin at `first_keys` [T] at the latest.
     """
     plans: dict[LayerShape, AttentionPlan] = {}
     for shape in layers:
@@ -73,16 +76,19 @@ def plan_layers(
                 head_dim=shape.head_dim,
                 device=device,
                 dtype=dtype,
-                starts=_starts(shape.window, anchors),
+                starts=_starts(shape.window, anchors, first_keys),
                 to_device=to_device,
             )
     return tuple(plans[shape] for shape in layers)
 
 
 def _starts(
-    window: int | None, anchors: npt.NDArray[np.int64] | None
+    window: int | None,
+    anchors: npt.NDArray[np.int64] | None,
+    first_keys: npt.NDArray[np.int64] | None,
 ) -> npt.NDArray[np.int64] | None:
     if window is None:
         return None
     assert anchors is not None, "layers with a window need anchors"
-    return np.maximum(anchors + 1 - window, 0)
+    starts = np.maximum(anchors + 1 - window, 0)
+    return starts if first_keys is None else np.minimum(starts, first_keys)

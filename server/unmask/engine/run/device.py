@@ -51,5 +51,6 @@ class DeviceModel:
             device=self.loaded.device,
             dtype=self.loaded.dtype,
             anchors=batch.anchors,
+            first_keys=None if batch.images is None else batch.images.first_keys,
             to_device=to_device,
         )

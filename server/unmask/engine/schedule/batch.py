@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from unmask.engine.schedule.decoding import Columns
 from unmask.engine.schedule.given_rows import GivenRows
+from unmask.engine.schedule.image_rows import StepImages
 from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
 from unmask.engine.schedule.penalties import RowConstraints
 from unmask.engine.schedule.query_range import BoolArray, IntArray
@@ -84,6 +85,7 @@ class StepBatch(Layout):
     decoding: DecodingArrays
     by_block: "StepBatch | None" = None  # an entry for each open block, if some have several
     best_of_all: BestOfAll | None = None  # beside the entries of blocks
+    images: StepImages | None = None  # None where no row is of an image
 
     @property
     def sampled(self) -> "StepBatch":
@@ -138,6 +140,7 @@ def build_batch(
     decoding = _decoding_arrays(denoised, bounds, which, table)
     flags = _flags(spans, which, decoding)
     layout = lay_out(numbers, flags, table, page_size, attention, shift=shift, uses_c=uses_c)
+    images = StepImages.of_spans(spans, layout.query_starts, layout.horizons)
     _mask_prompts(spans, bounds, layout)
     if shift and attention == "full" and len(which):
         # Without the row before a pass, its first position has its own logits (d3LLM).
@@ -167,6 +170,7 @@ def build_batch(
         guided=guided,
         guiding_rows=guiding_rows,
         decoding=decoding,
+        images=images,
     )
 
 

@@ -2,7 +2,7 @@
 
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import InvalidRequest
-from unmask.types import Request, SamplingParams
+from unmask.types import ModelInfo, Request, SamplingParams
 
 
 def check_prompt_block(request: Request, limits: EngineLimits) -> None:
@@ -12,6 +12,23 @@ def check_prompt_block(request: Request, limits: EngineLimits) -> None:
             f"{given_text(request)}, but a step, which must hold the whole prompt, holds "
             f"{limits.max_batch_tokens}",
             field="prompt",
+        )
+
+
+def check_images(request: Request, model: ModelInfo, limits: EngineLimits) -> None:
+    """Raise `InvalidRequest` for images that a model does not take, or that no step could hold."""
+    if not request.images:
+        return
+    if model.images is None:
+        raise InvalidRequest(f"{model.name} takes no images", field="messages")
+    if request.given_answer:
+        raise InvalidRequest("a prompt with images cannot be read", field="messages")
+    largest = max(image.end - image.start for image in request.images)
+    if largest > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"an image takes {largest} tokens, but a step, which must hold all of it, holds "
+            f"{limits.max_batch_tokens}",
+            field="messages",
         )
 
 

@@ -27,9 +27,15 @@ def root_hash(block_len: int, origin: int = 0) -> PageHash:
     return hashlib.blake2b(places, digest_size=16).digest()
 
 
-def hash_page(previous: PageHash, token_ids: npt.NDArray[np.int64]) -> PageHash:
-    """Hash of a page: of the hash before it and of every token that its contents depend on."""
-    return hashlib.blake2b(token_ids.tobytes(), digest_size=16, key=previous).digest()
+def hash_page(
+    previous: PageHash, token_ids: npt.NDArray[np.int64], images: Iterable[bytes] = ()
+) -> PageHash:
+    """Hash of a page: of the hash before it and of all that its contents depend on.
+
+    That are tokens, and the digests of `images` among them.
+    """
+    content = b"".join((token_ids.tobytes(), *images))
+    return hashlib.blake2b(content, digest_size=16, key=previous).digest()
 
 
 class PagePool:

@@ -58,5 +58,12 @@ def hash_of_page(sequence: Sequence, index: int, page_size: int) -> PageHash | N
             return None
         root = root_hash(unit_len(sequence), first_unit(sequence))
         previous = known[-1] if known else root
-        known.append(hash_page(previous, sequence.tokens[i * page_size : end]))
+        tokens = sequence.tokens[i * page_size : end]
+        known.append(hash_page(previous, tokens, _digests(sequence, i * page_size, end)))
     return known[index]
+
+
+def _digests(sequence: Sequence, start: int, end: int) -> list[bytes]:
+    """Digests of the images in positions [start, end), whose tokens are all alike."""
+    images = sequence.request.images
+    return [image.pixels.digest for image in images if image.start < end and start < image.end]

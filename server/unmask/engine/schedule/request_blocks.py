@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from unmask.engine.schedule.fits import (
     check_fits,
+    check_images,
     check_prompt_block,
     check_step,
     most_positions,
@@ -95,6 +96,7 @@ def check_positions(
     """Raise `InvalidRequest` for blocks that the model does not have, or that never fit."""
     params, block_len = request.sampling, blocks.length
     needed, num_rows = num_positions(request, model, max_tokens, block_len), block_len
+    check_images(request, model, limits)
     if model.canvas is not None:
         _check_canvas(params, policy, block_len, model)
     elif "ar" in model.modes:

@@ -1,6 +1,7 @@
-"""Units of positions whose keys are final together: blocks, or single positions."""
+"""Units of positions whose keys are final together: blocks, images, or single positions."""
 
 from unmask.engine.schedule.sequence import Sequence
+from unmask.images import ImageRows
 
 
 def unit_len(sequence: Sequence) -> int:
@@ -16,11 +17,23 @@ def first_unit(sequence: Sequence) -> int:
 
 def end_of_unit(sequence: Sequence, position: int) -> int:
     """End of the tokens that the keys of positions before `position` depend on."""
+    if (image := _image_at(sequence, position)) is not None:
+        return image.end
     first, unit = first_unit(sequence), unit_len(sequence)
     return first - -max(0, position - first) // unit * unit
 
 
 def last_end(sequence: Sequence, limit: int) -> int:
     """End of the last unit that ends at or before `limit`; zero if none does."""
+    if (image := _image_at(sequence, limit)) is not None:
+        return image.start
     first, unit = first_unit(sequence), unit_len(sequence)
     return 0 if limit < first else first + (limit - first) // unit * unit
+
+
+def _image_at(sequence: Sequence, position: int) -> ImageRows | None:
+    """The image that sees itself and is cut in two before `position`; None if there is none."""
+    for image in sequence.request.images:
+        if image.sees_itself and image.start < position < image.end:
+            return image
+    return None

@@ -74,6 +74,7 @@ class NoiseGraphs:
         decoding, vocab_size = batch.decoding, self.device.loaded.info.vocab_size
         return (
             len(batch.hidden_rows) > 0
+            and batch.images is None
             and not decoding.num_top
             and not decoding.columns["is_structured"].any()
             and not truncates(decoding.columns, vocab_size).any()
