@@ -12,6 +12,7 @@ from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000  # before scaling; a camera has up to 60 million
+GREYS = 257  # of 16 bits to one of 8
 WHITE = (255, 255, 255, 255)
 
 
@@ -64,6 +65,9 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # grey of 16 bits, which Pillow would clip
+        wide = image.convert("I")
+        image = wide.point(lambda value: value * (1 / GREYS) + 0.5).convert("L")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         below = Image.new("RGBA", image.size, WHITE)

@@ -8,7 +8,7 @@ from unmask.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class ImageTraits:
-    """How a model takes images.
+    """The way a model takes images.
 
     An image is scaled to whole cells of `cell` pixels, as many as a prompt has rows for it. In a
     chat template it is one `token_id`, which becomes all of its rows between `before` and `behind`.
