@@ -26,7 +26,7 @@ CONFIG = {
     "use_rslora": False,
 }
 ENCODER, DECODER = "model.encoder.language_model.", "model.decoder."
-# Embeddings, heads that may be tied to them, and towers that are not loaded.
+# Embeddings, heads that may be tied to them, and towers.
 NO_TARGETS = ("embed", "wte", "vision", "lm_head", "conv")
 
 

@@ -81,6 +81,9 @@ RANGES: Mapping[str, Range] = {
     "num_shared_experts": Range(0, 2**8),
     "original_max_position_embeddings": Range(1, MAX_POSITIONS),
     "partial_rotary_factor": Range(1e-6, 1, real=True),
+    "patch_size": Range(1, 2**10),
+    "pooling_kernel_size": Range(1, 64),
+    "position_embedding_size": Range(1, 2**17),
     "rms_norm_eps": Range(0, 1, real=True),
     "rope_theta": Range(1, 1e12, real=True),
     "routed_scaling_factor": Range(1e-6, 1e6, real=True),
@@ -111,9 +114,12 @@ def without_nulls(raw: Mapping[str, Any], kept: Collection[str] = ()) -> dict[st
     }
 
 
-def check_values(raw: Mapping[str, Any]) -> None:
-    """Raise `InvalidCheckpoint` that names every number out of range; `null` counts as absent."""
-    if problems := list(_problems(raw)):
+def check_values(raw: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise `InvalidCheckpoint` that names every number out of range; `null` counts as absent.
+
+    Names begin with `prefix`.
+    """
+    if problems := list(_problems(raw, prefix)):
         raise InvalidCheckpoint(f"config.json: {'; '.join(problems)}")
 
 

@@ -1,7 +1,7 @@
 """DiffusionGemma (26B-A4B): canvases of noise after a causal prompt (transformers 5.23).
 
 Encoder and decoder share their weights: the decoder's are read, and the encoder's scalar of each
-layer. Image input is not supported, so the vision tower is not loaded.
+layer. The vision tower is Gemma 4's.
 """
 
 import torch
@@ -21,6 +21,8 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.gemma_config import FIELDS, GemmaConfig, Span, read_config
 from unmask.models.moe import take_stacked_experts
 from unmask.models.rope import rope_tables
+from unmask.models.vision.gemma4_weights import take_tower
+from unmask.models.vision.image_traits import read_image_traits
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.linear.ops import Linear, make_linear
@@ -28,7 +30,6 @@ from unmask_kernels.noise.vocabulary import make_vocabulary
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
 DEFAULT_CANVAS = 256
-NOT_SERVED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.")
 
 
 class _Reader:
@@ -142,8 +143,7 @@ class _Reader:
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder:
     config = read_config(raw)
-    for prefix in NOT_SERVED:
-        weights.drop_prefix(prefix)
+    vision = take_tower(raw, config.hidden_size, weights)
     weights.drop_copy("lm_head.weight", f"{DECODER}embed_tokens.weight")
     reader = _Reader(config, weights)
     embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
@@ -166,6 +166,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
         ),
         norm=reader.norm("norm"),
         eps=config.rms_norm_eps,
+        vision=vision,
     )
     weights.check_all_taken()
     return model
@@ -216,6 +217,7 @@ FAMILY = Family(
     build,
     FIELDS,
     read_schedule,
-    verified="logits to 1e-4, of transformers' code on a tiny random checkpoint",
+    verified="logits and rows of images to 1e-4, of transformers' code on tiny random checkpoints",
     model_types=("diffusion_gemma",),
+    images=read_image_traits,
 )

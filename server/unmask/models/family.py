@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from unmask.images import ImageTraits
 from unmask.models.config_fields import ConfigFields
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
@@ -97,3 +99,4 @@ class Family:
     attentions: tuple[AttentionPattern, ...] = ()  # that only `model.attention` tells apart
     block_attention: AttentionPattern | None = None  # of D2F's weights, or of `--attention block`
     named: re.Pattern[str] | None = None  # names that tell it from another of its architecture
+    images: Callable[[RawConfig, Path], ImageTraits | None] | None = None  # of config and folder

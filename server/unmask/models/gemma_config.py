@@ -1,4 +1,4 @@
-"""Text configuration of DiffusionGemma, read from its `config.json`."""
+"""Text configuration of DiffusionGemma, read from its `config.json`; `vision` reads the rest."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -53,13 +53,18 @@ TEXT_FIELDS = ConfigFields(
     },
 )
 FIELDS = ConfigFields(
-    read=frozenset(("canvas_length", "tie_word_embeddings")),
-    # Image and audio input are not supported; the tensors of their towers are dropped.
+    # Fields of `vision_config` that are not supported keep nobody from text; see `vision`.
+    read=frozenset(
+        (
+            *("boi_token_id", "canvas_length", "eoi_token_id", "image_token_id"),
+            *("tie_word_embeddings", "vision_config", "vision_soft_tokens_per_image"),
+        )
+    ),
+    # Audio and video are not supported.
     harmless=frozenset(
         (
-            *("audio_config", "audio_token_id", "boa_token_id", "boi_token_id"),
-            *("eoa_token_id", "eoa_token_index", "eoi_token_id", "image_token_id"),
-            *("video_token_id", "vision_config", "vision_soft_tokens_per_image"),
+            *("audio_config", "audio_token_id", "boa_token_id", "eoa_token_id"),
+            *("eoa_token_index", "video_token_id"),
         )
     ),
     nested={"text_config": TEXT_FIELDS},

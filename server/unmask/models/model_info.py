@@ -87,6 +87,7 @@ def model_info(
         fills_best=traits.fills_best,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
+        images=family.images and family.images(checkpoint.config, checkpoint.folder),
         begin_think_token_id=tokenizer.added_token_id("<think>"),
         end_think_token_id=tokenizer.added_token_id("</think>"),
     )

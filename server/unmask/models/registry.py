@@ -2,7 +2,7 @@
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -186,7 +186,10 @@ def load_model(
         merge_adapters(weights, config.adapter, info.attention)
         if info.canvas is None:
             weights.num_tokens = info.vocab_size
+        weights.with_images = info.images is not None
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
+        if getattr(model, "vision", None) is None:
+            info = replace(info, images=None)
         weights.close()
         _log_formats(weights)
     except KeyError as error:

@@ -77,6 +77,7 @@ class Weights:
         self.device = device
         self.quantization = quantization
         self.num_tokens: int | None = None  # outputs that the LM head is cut to
+        self.with_images = True  # a vision tower is read
         self.folder: Path | None = None  # of a checkpoint, where adapters may be beside its weights
 
     @classmethod
@@ -191,9 +192,8 @@ class Weights:
         weight_format: MatrixFormat = "auto" if self.quantization == "int4" else self.quantization
         grouped = self._have_one_format(names, shapes, grouped=True)
         if weight_format == "auto" and not grouped:
-            weight_format = (
-                "auto" if self._have_one_format(names, shapes, grouped=False) else "none"
-            )
+            is_one = self._have_one_format(names, shapes, grouped=False)
+            weight_format = "auto" if is_one else "none"
         for name, shape in zip(names, shapes, strict=True):
             yield self._matrix(name, shape, weight_format, grouped=grouped)
 

@@ -1,0 +1,133 @@
+"""Images of a Gemma 4 checkpoint: its configuration and the files of its processor."""
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unmask.errors import InvalidCheckpoint
+from unmask.images import ImageTraits
+from unmask.json_file import read_json
+from unmask.models.config_fields import ConfigFields, check_fields
+from unmask.models.config_values import Range
+from unmask.models.family import RawConfig
+from unmask.models.vision.gemma4_config import VisionConfig, read_vision_config
+
+# In this order, as transformers reads them; in the first, the processor of images has a field.
+NESTED, PLAIN, FIELD = "processor_config.json", "preprocessor_config.json", "image_processor"
+# Defaults of transformers' classes.
+IMAGE, BEFORE, BEHIND = 258_880, 255_999, 258_882
+DEFAULT_ROWS, DEFAULT_PATCH, DEFAULT_POOLING = 280, 16, 3
+BICUBIC = 3  # Pillow's number
+FACTOR = 1 / 255  # of colours of 8 bits
+PROCESSOR = ConfigFields(
+    read=frozenset(
+        (
+            *("image_mean", "image_std", "max_soft_tokens", "patch_size", "pooling_kernel_size"),
+            "rescale_factor",
+        )
+    ),
+    # The processor of Gemma 4 has no use for a size, for a crop or for padding.
+    harmless=frozenset(
+        (
+            *("crop_size", "data_format", "default_to_square", "device", "disable_grouping"),
+            *("do_center_crop", "do_pad", "feature_extractor_type", "image_processor_type"),
+            *("image_seq_length", "input_data_format", "pad_size", "processor_class"),
+            *("return_tensors", "size"),
+        )
+    ),
+    accepted={
+        "do_convert_rgb": (True,),
+        "do_normalize": (False, True),
+        "do_rescale": (True,),
+        "do_resize": (True,),
+        "resample": (BICUBIC,),
+    },
+)
+TOKENS, ROWS = Range(0, 2**24), Range(1, 2**14)
+logger = logging.getLogger(__name__)
+
+
+def read_image_traits(raw: RawConfig, folder: Path) -> ImageTraits | None:
+    """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
+
+    None if it has no vision tower; None, with a logged reason, if it asks for one that is not
+    supported. Text is served all the same.
+    """
+    try:
+        vision = read_vision_config(raw)
+        return None if vision is None else _traits(raw, vision, _read_processor(folder))
+    except InvalidCheckpoint as error:
+        logger.warning("images are not taken: %s", error)
+        return None
+
+
+def _read_processor(folder: Path) -> tuple[str, Mapping[str, Any]] | None:
+    """Fields of the processor of images, and the file that has them, if there is one."""
+    nested = read_json(folder / NESTED, optional=True).get(FIELD)
+    if nested is not None:
+        if not isinstance(nested, Mapping):
+            raise InvalidCheckpoint(f"{NESTED}: {FIELD} must be an object, got {nested!r:.60}")
+        return NESTED, nested
+    plain = read_json(folder / PLAIN, optional=True)
+    return (PLAIN, plain) if plain else None
+
+
+def _traits(
+    raw: RawConfig, vision: VisionConfig, processor: tuple[str, Mapping[str, Any]] | None
+) -> ImageTraits:
+    rows = raw.get("vision_soft_tokens_per_image", DEFAULT_ROWS)
+    if processor is not None:
+        _check_processor(*processor, vision)
+        rows = processor[1].get("max_soft_tokens") or rows
+    if not ROWS.holds(rows):
+        raise InvalidCheckpoint(f"the rows of an image must be a {ROWS}, got {rows!r:.40}")
+    if rows * vision.pooling > vision.num_positions:
+        raise InvalidCheckpoint(
+            f"{rows} rows of an image may be {rows * vision.pooling} patches in a line, but "
+            f"vision_config.position_embedding_size is {vision.num_positions}"
+        )
+    return ImageTraits(
+        token_id=_token(raw, "image_token_id", IMAGE),
+        before=(_token(raw, "boi_token_id", BEFORE),),
+        behind=(_token(raw, "eoi_token_id", BEHIND),),
+        cell=vision.cell,
+        max_rows=rows,
+        sees_itself=raw["text_config"].get("use_bidirectional_attention") == "vision",
+    )
+
+
+def _token(raw: RawConfig, name: str, default: int) -> int:
+    """A token id of a `config.json`, in the vocabulary."""
+    token_id, vocab_size = raw.get(name, default), raw["text_config"]["vocab_size"]
+    if not TOKENS.holds(token_id) or token_id >= vocab_size:
+        raise InvalidCheckpoint(
+            f"config.json: {name} {token_id!r:.40} is not in a vocabulary of {vocab_size}"
+        )
+    return int(token_id)
+
+
+def _check_processor(file: str, fields: Mapping[str, Any], vision: VisionConfig) -> None:
+    """Raise `InvalidCheckpoint` for a processor that scales or cuts images in another way."""
+    check_fields(fields, PROCESSOR, file)
+    sizes = {
+        "patch_size": (DEFAULT_PATCH, vision.patch_size),
+        "pooling_kernel_size": (DEFAULT_POOLING, vision.pooling),
+    }
+    for name, (default, expected) in sizes.items():
+        given = default if fields.get(name) is None else fields[name]
+        if given != expected:
+            raise InvalidCheckpoint(
+                f"{file}: {name} is {given!r:.40}, but vision_config has {expected}"
+            )
+    factor = fields.get("rescale_factor") or FACTOR
+    if not isinstance(factor, float) or not math.isclose(factor, FACTOR, rel_tol=1e-4):
+        raise InvalidCheckpoint(f"{file}: rescale_factor must be 1 / 255, got {factor!r:.40}")
+    for name, neutral in (("image_mean", 0), ("image_std", 1)):
+        given = fields.get(name)
+        values = given if isinstance(given, list) else [neutral if given is None else given]
+        if fields.get("do_normalize") and any(value != neutral for value in values):
+            raise InvalidCheckpoint(
+                f"{file}: {name} must be {neutral} where do_normalize is true, got {given!r:.40}"
+            )
