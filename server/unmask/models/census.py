@@ -93,7 +93,7 @@ SERVED = (
         "DiffusionGemma-26B-A4B-it",
         ("DiffusionGemmaForBlockDiffusion",),
         "diffusion-gemma",
-        "text",
+        "text and images",
     ),
     Published("MDLM", ("MDLM",), "mdlm", "with `--tokenizer`, as GPT-2's is not beside it"),
     Published(
