@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support.canvases import Forward, Rows, load, soft_of
+from tests.support.canvases import Forward, Rows, images_of, load, soft_of
 from tests.support.tiny import GOLDEN
 from unmask_kernels import dispatch
 
@@ -33,3 +33,17 @@ def test_logits_are_those_of_the_reference(tmp_path: Path, device: torch.device)
         result = model.logits(rows).cpu()
         assert (result - expected).abs().max() < 1e-4 * expected.abs().max()
     assert torch.isfinite(soft).all()
+
+
+@pytest.mark.slow
+def test_logits_after_images_are_those_of_the_reference(device: torch.device) -> None:
+    """An image that is longer than a window, and one that is not."""
+    golden = load_file(GOLDEN / "dgemma_images" / "forward.safetensors")
+    prompt, canvas = golden["input_ids"].split([64, 16])
+    with dispatch.backend("triton"):
+        model = load(GOLDEN / "dgemma_images", device=device)
+        forward = Forward(model, 8)
+        images = tuple(images_of(model, golden, 508))
+        (hidden,) = forward.hidden(Rows(forward.pages(80), 0, prompt, canvas, images=images))
+    result, expected = model.logits(hidden).cpu(), golden["logits"][0]
+    assert (result - expected).abs().max() < 1e-4 * expected.abs().max()

@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.support.canvases import Forward, Rows, load, soft_of
+from tests.support.canvases import Forward, Rows, images_of, load, soft_of
 from tests.support.tiny import GOLDEN
 from unmask.models.canvas_decoder import CanvasDecoder
 
 FOLDER = GOLDEN / "dgemma"
+IMAGES = GOLDEN / "dgemma_images"
 PROMPT_LEN = 40
 
 
@@ -55,6 +56,30 @@ def test_logits_are_those_of_the_reference_however_the_prompt_is_cut(
     assert_close(model.logits(first), golden["logits"][0])
     soft = soft_of(model, first, 0.7)
     (second,) = forward.hidden(Rows(pages, PROMPT_LEN, prompt[:0], canvas, soft))
+    assert_close(model.logits(second), golden["logits"][1])
+
+
+@pytest.mark.parametrize("cuts", [(64,), (7, 37, 64), (5, 40, 64), (37, 46, 60), (0,)])
+def test_logits_after_images_are_those_of_the_reference(cuts: tuple[int, ...]) -> None:
+    """Images are in positions 7 to 36, longer than a window, and 48 to 54."""
+    model, golden = load(IMAGES), load_file(IMAGES / "forward.safetensors")
+    prompt, canvas = golden["input_ids"].split([64, 16])
+    images = images_of(model, golden, 508)
+    assert [(image.start, image.end) for image in images] == [(7, 37), (48, 55)]
+    forward = Forward(model)
+    pages = forward.pages(80)
+
+    def rows(start: int, end: int, canvas: Tensor = prompt[:0]) -> Rows:
+        within = tuple(i for i in images if start <= i.start and i.end <= end)
+        return Rows(pages, start, prompt[start:end], canvas, images=within)
+
+    for start, end in zip((0, *cuts), cuts, strict=False):
+        if end > start:
+            forward.hidden(rows(start, end))
+    (first,) = forward.hidden(rows(cuts[-1], 64, canvas))
+    assert_close(model.logits(first), golden["logits"][0])
+    soft = soft_of(model, first, 0.7)
+    (second,) = forward.hidden(Rows(pages, 64, prompt[:0], canvas, soft))
     assert_close(model.logits(second), golden["logits"][1])
 
 

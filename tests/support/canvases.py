@@ -38,6 +38,18 @@ class Image:
     vectors: Tensor
 
 
+def images_of(model: CanvasDecoder, golden: dict[str, Tensor], token_id: int) -> list[Image]:
+    """Images of a golden prompt, whose rows have `token_id`, as the model's tower encodes them."""
+    assert model.vision is not None
+    is_image = torch.nn.functional.pad(golden["input_ids"] == token_id, (1, 1)).int()
+    (starts,), (ends,) = (is_image.diff().eq(sign).nonzero(as_tuple=True) for sign in (1, -1))
+    pixels = [golden[f"pixels.{i}"].to(model.embedding.device) for i in range(len(starts))]
+    return [
+        Image(start, end, model.vision(image))
+        for start, end, image in zip(starts.tolist(), ends.tolist(), pixels, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of a sequence in a step: tokens to encode, then an optional canvas."""
@@ -47,7 +59,7 @@ class Rows:
     encoded: Tensor  # [n] int64
     canvas: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     soft: Tensor | None = None  # [L, C]; None: zeros
-    images: tuple[Image, ...] = ()  # the step has all of them, or none
+    images: tuple[Image, ...] = ()  # all in `encoded`
 
     @property
     def canvas_start(self) -> int:
