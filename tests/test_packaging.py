@@ -108,6 +108,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
+    imported = {"pillow" if name == "PIL" else name for name in imported}
     imported -= {*sys.stdlib_module_names, "unmask", "unmask_kernels", "triton", "opentelemetry"}
     imported = {"pillow" if name == "PIL" else name for name in imported}
     parts = {"starlette", "pydantic_core"}  # of fastapi and pydantic

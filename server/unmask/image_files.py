@@ -1,9 +1,12 @@
 """Files of images: decoded by Pillow, and scaled to what a model takes."""
 
+import base64
 import hashlib
 import io
 import math
+import struct
 import warnings
+import zlib
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -11,28 +14,68 @@ from unmask.errors import InvalidRequest
 from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+MEDIA_TYPES = (*(f"image/{name.lower()}" for name in FORMATS), "image/jpg")
 MAX_PIXELS = 64_000_000  # before scaling; a camera has up to 60 million
 GREYS = 257  # of 16 bits to one of 8
+MAX_SIDE = 2**15  # pixels; scaling costs far more where one side is of millions
+MAX_HEAD = 100  # characters of a data: URL before its data
+MAX_SHOWN = 80  # characters of a URL in a message
 WHITE = (255, 255, 255, 255)
+BROKEN = (
+    *(Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError, TypeError),
+    *(LookupError, ArithmeticError, struct.error, zlib.error),
+)
+"""Errors of Pillow for files that are broken."""
+
+
+def bytes_of_url(url: str) -> bytes:
+    """The file in a data: URL; raises `InvalidRequest` for other URLs, as nothing is fetched."""
+    head, comma, _ = url[:MAX_HEAD].partition(",")
+    if head[:5].lower() != "data:":
+        raise InvalidRequest(
+            f"an image must be a data: URL, as nothing is fetched; got {url[:MAX_SHOWN]}"
+        )
+    media_type, *rest = head[5:].lower().split(";")
+    if not comma or not rest or rest[-1] != "base64":
+        raise InvalidRequest("a data: URL must begin with data:image/TYPE;base64 and a comma")
+    return bytes_of_base64(url[len(head) + 1 :], media_type)
+
+
+def bytes_of_base64(text: str, media_type: str) -> bytes:
+    """The file of a media type in base64; raises `InvalidRequest`."""
+    if media_type.lower() not in MEDIA_TYPES:
+        raise InvalidRequest(
+            f"an image must be of the type {', '.join(MEDIA_TYPES[:-2])} or {MEDIA_TYPES[-2]}, "
+            f"got {media_type[:MAX_HEAD] or 'none'}"
+        )
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise InvalidRequest("the data of the image is not base64") from None
 
 
 def read_image(data: bytes, traits: ImageTraits) -> Pixels:
-    """The image in a file, the first of an animation, turned as its EXIF data says.
-
-    What is transparent becomes white. Raises `InvalidRequest`.
-    """
+    """The image in a file, the first of an animation; raises `InvalidRequest`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                _check_size(opened.size)
-                image = _as_rgb(ImageOps.exif_transpose(opened))
+                return scaled(opened, traits)
     except UnidentifiedImageError:
         raise InvalidRequest(
             f"the image is none of {', '.join(FORMATS[:-1])} and {FORMATS[-1]}"
         ) from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # of a file that is broken
+    except BROKEN as error:
         raise InvalidRequest(f"the image cannot be read: {error}") from error
+
+
+def scaled(image: Image.Image, traits: ImageTraits) -> Pixels:
+    """An image as a model takes it, turned as its EXIF data says.
+
+    What is transparent becomes white. Raises `InvalidRequest` for one that is too large.
+    """
+    _check_size(image.size)
+    image = _as_rgb(ImageOps.exif_transpose(image))
     height, width = fitted_size(image.height, image.width, traits)
     if (width, height) != image.size:
         image = image.resize((width, height), Image.Resampling.BICUBIC)
@@ -58,9 +101,12 @@ def fitted_size(height: int, width: int, traits: ImageTraits) -> tuple[int, int]
 
 def _check_size(size: tuple[int, int]) -> None:
     width, height = size
-    if width * height > MAX_PIXELS:
+    if not width or not height:
+        raise InvalidRequest("the image has no pixels")
+    if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
         raise InvalidRequest(
-            f"the image has {width} x {height} pixels, at most {MAX_PIXELS:,} are read"
+            f"the image has {width} x {height} pixels; at most {MAX_PIXELS:,} are read, and "
+            f"{MAX_SIDE:,} a side"
         )
 
 
