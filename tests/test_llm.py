@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.pictures import TRAITS, image_tokenizer, picture, pixels, png, rows, url_of
 from unmask import LLM, SamplingParams
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.likelihood import mean_logprob
+from unmask.prompts import encode_chat
 from unmask.templates import Blank
 from unmask.types import Delta, Failure, FinishReason, Refinement, RefinementOptions
 
@@ -84,12 +86,48 @@ def test_text_parts_of_messages_are_joined_and_others_refused(llm: LLM) -> None:
     parts = [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]
     (joined,) = llm.chat([{"role": "user", "content": parts}], sampling)
     assert llm.tokenizer.decode(joined.prompt_token_ids) == "user: h\ni\nassistant: "
+    for wrong_part in ({"type": "audio"}, 5, {"type": "text", "text": None}):
+        with pytest.raises(InvalidRequest, match="content must be text, or parts that are text"):
+            llm.chat([{"role": "user", "content": [*parts, wrong_part]}], sampling)
     image = {"type": "image_url", "image_url": {"url": "http://host/a.png"}}
-    with pytest.raises(InvalidRequest, match="content must be text or text parts"):
+    with pytest.raises(InvalidRequest, match="this model takes no images"):
         llm.chat([{"role": "user", "content": [*parts, image]}], sampling)
     for wrong in ("hi", ["hi"], {"role": "user", "content": "hi"}):
         with pytest.raises(InvalidRequest, match="a message must have a role and content"):
             llm.chat(wrong, sampling)  # type: ignore[arg-type]
+
+
+def test_images_of_conversations_are_files_urls_and_pillows(tmp_path: Path) -> None:
+    tokenizer, file, path = image_tokenizer(), png(), tmp_path / "a.png"
+    path.write_bytes(file)
+    given = [
+        {"type": "image_url", "image_url": {"url": url_of(file)}},
+        {"type": "image_url", "image_url": url_of(file)},
+        *({"type": "image", "image": image} for image in (file, path, picture(), url_of(file))),
+    ]
+    content = ["see ", *given]
+    ids, images = encode_chat(tokenizer, [{"role": "user", "content": content}], TRAITS)
+    expected = [*tokenizer.encode("user: see "), *rows(file) * 6]
+    assert ids == (*expected, *tokenizer.encode("\nassistant: "))
+    assert [one.pixels for one in images] == [pixels(file)] * 6
+    assert [ids[one.start : one.end] for one in images] == [(TRAITS.token_id,) * 3] * 6
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"role": "assistant", "content": [{"type": "image", "image": b""}]}, "user and tool"),
+        ({"role": "user", "content": [{"type": "image", "image": b"a"}]}, "none of PNG"),
+        ({"role": "user", "content": [{"type": "image", "image": "a.png"}]}, "nothing is fetched"),
+        ({"role": "user", "content": [{"type": "image"}]}, "got None"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": 5}]}, "got 5"),
+    ],
+    ids=str,
+)
+def test_what_is_no_image_is_refused(message: Any, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason) as caught:
+        encode_chat(image_tokenizer(), [message], TRAITS)
+    assert caught.value.field == "messages"
 
 
 def test_templates_and_prompts_that_do_not_match_are_refused(llm: LLM) -> None:

@@ -21,6 +21,7 @@ from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.recent_texts import FLAGS, RecentTexts, parts_texts
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+PART_TYPES, PART_FIELDS = ("text", "image"), ("type", "text")  # of parts of a message
 # Added tokens that mark parts of an answer; users may ask models about them.
 MARKUP = re.compile(r"</?(think|tool_calls?|tool_response|tools?|answer|response|TOOLCALL)>")
 BRACKETED = re.compile(r"[<\[].+[>\]]")  # spelling of control tokens within a vocabulary
@@ -121,11 +122,8 @@ class ControlTokens:
         self._counted = {i for i in ids.values() if i != unknown}
 
     def guard_message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Guarded copy; known roles and field names stay, as templates compare them."""
-        return {
-            name: value if name == "role" and value in ROLES else self.guard(value)
-            for name, value in message.items()
-        }
+        """Guarded copy; known roles, types and field names stay, as templates compare them."""
+        return {name: self._guard_field(name, value) for name, value in message.items()}
 
     def guard(self, value: Any) -> Any:
         """Guarded copy: breaks in all spellings of control tokens, partial ones at ends too."""
@@ -136,6 +134,23 @@ class ControlTokens:
         if isinstance(value, list | tuple):
             return [self.guard(item) for item in value]
         return value
+
+    def _guard_field(self, name: str, value: Any) -> Any:
+        if name == "role" and value in ROLES:
+            return value
+        if name == "content" and isinstance(value, list | tuple):
+            return [self._guard_part(part) for part in value]
+        return self.guard(value)
+
+    def _guard_part(self, part: Any) -> Any:
+        if not isinstance(part, Mapping) or part.get("type") not in PART_TYPES:
+            return self.guard(part)
+        return {
+            name if name in PART_FIELDS else self.guard(name): (
+                value if name == "type" else self.guard(value)
+            )
+            for name, value in part.items()
+        }
 
     def plain(self, rendered: str) -> str:
         """Rendered text without breaks."""

@@ -20,6 +20,7 @@ from unmask.prompts import (
     as_prompts,
     as_templates,
     check_template_options,
+    encode_chat,
 )
 from unmask.templates import SEES_AHEAD, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
@@ -152,23 +153,32 @@ class LLM:
     ) -> list[Completion]:
         """Answer conversations, each a list of messages with `role` and `content`.
 
-        Content is text or a list of text parts, which newlines join. `tools` and what else the chat
-        template reads are for all of them; calls of tools are in an answer's text. An answer may
-        continue the final message. Raises `InvalidRequest`.
+        Content is text or a list of text parts, which newlines join. For models that take images,
+        parts of users and tools may be OpenAI's `image_url` with a data: URL, or
+        `{"type": "image", "image": ...}` with a file's bytes or `Path`, or an `Image` of Pillow.
+        `tools` and what else the chat template reads are for all of them; calls of tools are in an
+        answer's text. An answer may continue the final message. Raises `InvalidRequest`, and
+        `OSError` for a path that cannot be read.
         """
         options = dict(chat_template_kwargs or {})
         check_template_options(options)
         if tools:
             options["tools"] = list(tools)
-        prompts = [
-            self.tokenizer.apply_chat(
+        encoded = [
+            encode_chat(
+                self.tokenizer,
                 messages,
+                self.model.images,
                 continue_final_message=continue_final_message,
                 template_options=options,
             )
             for messages in as_conversations(conversations)
         ]
-        return self._run(prompts, sampling)
+        requests = [
+            replace(self._request(ids, params, ()), images=images)
+            for (ids, images), params in zip(encoded, _each(sampling, len(encoded)), strict=True)
+        ]
+        return self._run_all(requests)
 
     def fill(
         self,
@@ -244,7 +254,7 @@ class LLM:
 
     def _request(
         self,
-        token_ids: list[int],
+        token_ids: Sequence[int],
         sampling: SamplingParams,
         suffix: Sequence[int],
         refinements: RefinementOptions | None = None,
@@ -314,6 +324,10 @@ class LLM:
         num_top = request.sampling.prompt_logprobs
         if num_top is None:
             return None
+        if request.images:
+            raise InvalidRequest(
+                "prompt_logprobs cannot be combined with images", field="prompt_logprobs"
+            )
         name = f"{request.request_id}-prompt"
         return likelihood_request(name, request.prompt_token_ids, num_top, self.model)
 

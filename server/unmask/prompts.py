@@ -3,15 +3,24 @@
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, cast
 
+from PIL import Image
 from pydantic_core import from_json
 
 from unmask.errors import InvalidRequest
+from unmask.image_files import bytes_of_url, read_image, scaled
+from unmask.images import ImageRows, ImageTraits, Pixels, place_images
 from unmask.templates import Blank, Part
+from unmask.tokenizer import Tokenizer
 
 Prompt = str | Sequence[int]
 Conversation = Sequence[Mapping[str, Any]]
+IMAGE: Mapping[str, Any] = {"type": "image"}  # as chat templates have it
+IMAGE_TYPES = ("image", "image_url")
+IMAGE_ROLES = ("user", "tool")
 
 # Arguments of `apply_chat_template` that are not variables of a template.
 RESERVED = frozenset(
@@ -47,17 +56,18 @@ def as_ids(prompt: Sequence[int], field: str) -> list[int]:
 def as_conversations(
     conversations: Conversation | Sequence[Conversation],
 ) -> list[list[Mapping[str, Any]]]:
-    """Conversations with texts as content, also of a single one; raises `InvalidRequest`."""
+    """Conversations as a list, also of a single one."""
     one = bool(conversations) and isinstance(next(iter(conversations)), Mapping)
     many = [conversations] if one else conversations
-    return [[as_turn(message) for message in messages] for messages in many]
+    return [list(messages) for messages in cast(Iterable[Conversation], many)]
 
 
 def as_turn(message: object) -> Mapping[str, Any]:
     """A message for a chat template.
 
-    Text parts are joined by newlines, as in vLLM: many templates pass over parts. Arguments of tool
-    calls are parsed; `developer` is OpenAI's new name of `system`.
+    Text parts are joined by newlines, as in vLLM: many templates pass over parts. Beside images
+    they stay parts. Arguments of tool calls are parsed; `developer` is OpenAI's new name of
+    `system`.
     """
     if not isinstance(message, Mapping):
         raise InvalidRequest(
@@ -68,13 +78,7 @@ def as_turn(message: object) -> Mapping[str, Any]:
         turn["role"] = "system"
     content = turn.get("content")
     if isinstance(content, list | tuple):
-        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        texts = [text for text in parts if isinstance(text, str)]
-        if len(texts) < len(parts):
-            raise InvalidRequest(
-                f"content must be text or text parts, got {content!r:.60}", field="messages"
-            )
-        turn["content"] = "\n".join(texts)
+        turn["content"] = _as_content(content, turn.get("role"))
     if calls := turn.get("tool_calls"):
         turn["content"] = turn.get("content") or ""
         try:
@@ -84,6 +88,84 @@ def as_turn(message: object) -> Mapping[str, Any]:
                 f"tool_calls must be calls of functions, got {calls!r:.60}", field="messages"
             ) from None
     return turn
+
+
+def _as_content(content: Sequence[object], role: object) -> str | list[Mapping[str, Any]]:
+    """Text of parts, or the parts for a chat template if there is an image among them."""
+    parts = [part for part in map(_as_part, content) if part is not None]
+    if len(parts) < len(content):
+        raise InvalidRequest(
+            f"content must be text, or parts that are text or images, got {shown(content):.60}",
+            field="messages",
+        )
+    if IMAGE not in parts:
+        return "\n".join(part["text"] for part in parts)
+    if role not in IMAGE_ROLES:
+        raise InvalidRequest(
+            f"images are for the roles {' and '.join(IMAGE_ROLES)}, not {role!r:.60}",
+            field="messages",
+        )
+    return parts
+
+
+def _as_part(part: object) -> Mapping[str, Any] | None:
+    """The part for a chat template; None for what is neither text nor an image."""
+    if is_image(part):
+        return IMAGE
+    text = part.get("text") if isinstance(part, Mapping) else part
+    return {"type": "text", "text": text} if isinstance(text, str) else None
+
+
+def is_image(part: object) -> bool:
+    """True for a part of a message that is an image."""
+    return isinstance(part, Mapping) and part.get("type") in IMAGE_TYPES
+
+
+def encode_chat(
+    tokenizer: Tokenizer,
+    messages: Sequence[Mapping[str, Any]],
+    traits: ImageTraits | None,
+    **options: Any,
+) -> tuple[tuple[int, ...], tuple[ImageRows, ...]]:
+    """Token ids of a conversation and its images; `options` are those of `apply_chat`.
+
+    Raises `InvalidRequest`, and `OSError` for the path of an image that cannot be read.
+    """
+    ids = tokenizer.apply_chat([as_turn(message) for message in messages], **options)
+    contents = (message.get("content") for message in messages)
+    images = [
+        part
+        for content in contents
+        if isinstance(content, list | tuple)
+        for part in content
+        if is_image(part)
+    ]
+    if not images:
+        return tuple(ids), ()
+    if traits is None:
+        raise InvalidRequest("this model takes no images", field="messages")
+    try:
+        pixels = [_pixels_of(part, traits) for part in images]
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, field="messages") from error
+    return place_images(ids, pixels, traits)
+
+
+def _pixels_of(part: Mapping[str, Any], traits: ImageTraits) -> Pixels:
+    match part.get(part["type"]):
+        case Image.Image() as image:
+            return scaled(image, traits)
+        case bytes() as data:
+            return read_image(data, traits)
+        case Path() as path:
+            return read_image(path.read_bytes(), traits)
+        case str(url) | {"url": str(url)}:
+            return read_image(bytes_of_url(url), traits)
+        case other:
+            raise InvalidRequest(
+                "an image must be a data: URL, bytes, a Path or an Image of Pillow, "
+                f"got {shown(other):.60}"
+            )
 
 
 def _with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -284,8 +284,11 @@ class Tokenizer:
     def _is_likely_longer(self, messages: Sequence[Mapping[str, Any]], max_tokens: int) -> bool:
         """True if the texts of messages alone are more than `max_tokens` may have."""
         per_token = self.chars_per_token
-        texts = [text for m in messages for text in m.values() if isinstance(text, str)]
-        return per_token is not None and sum(map(len, texts)) > per_token * max_tokens
+        values = [value for message in messages for value in message.values()]
+        parts = [part for value in values if isinstance(value, list) for part in value]
+        values += [part.get("text") for part in parts if isinstance(part, Mapping)]
+        length = sum(len(value) for value in values if isinstance(value, str))
+        return per_token is not None and length > per_token * max_tokens
 
     def _render(
         self,

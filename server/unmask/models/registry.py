@@ -199,7 +199,8 @@ def load_model(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise InvalidCheckpoint(f"cannot load {name}: {type(error).__name__}: {reason}") from error
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
-    tokenizer.reserve((*mask, *info.eos_token_ids, *info.command_ids))
+    image = () if info.images is None else (info.images.token_id,)
+    tokenizer.reserve((*mask, *info.eos_token_ids, *info.command_ids, *image))
     return LoadedModel(model, tokenizer, info, dtype, device)
 
 
