@@ -399,7 +399,7 @@ def test_hints_of_anthropics_clients_change_nothing(call, engine):
             "messages[0].content[0].type",
         ),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
+            {"messages": [{"role": "user", "content": [{"type": "document"}]}]},
             "messages[0].content[0].type",
         ),
         (

@@ -131,7 +131,7 @@ def test_a_failure_is_an_event_of_a_stream_and_a_status_otherwise(call, engine):
          "input[0].summary[0].text"),
         ({"input": [{"type": "reasoning", "role": "user"}]}, "input[0].role"),
         ({"input": [{"type": ["reasoning"]}]}, "input[0].type"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+        ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]},
          "input[0].content[0].type"),
         ({"input": [{"role": "user", "content": "a" * 5000}]}, "input"),
         ({"input": [{"role": "user", "content": "a"}] * 5000}, "input"),

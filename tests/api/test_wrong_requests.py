@@ -200,7 +200,11 @@ ONLY_CHAT = [
     ({"chat_template_kwargs": 5}, "chat_template_kwargs"),
     ({"add_special_tokens": True}, "add_special_tokens"),
     ({"tools": [5], "tool_choice": "none"}, "tools[0]"),
-    ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0].type"),
+    ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0].image_url"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+        "messages[0].content[0].type",
+    ),
     ({"messages": [{**HI[0], "tool_calls": [{}]}]}, "messages[0].tool_calls"),
     ({"messages": [{**HI[0], "mood": "good"}]}, "messages[0].mood"),
     ({"logprobs": 1}, "logprobs"),

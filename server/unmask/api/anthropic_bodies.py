@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from unmask.api.anthropic_schema import BLOCK, CHOICE, MESSAGE, TEXTS, without
 from unmask.api.fields import Body, Bool, Int, bounded, items
-from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
+from unmask.api.images import SentImage
+from unmask.api.message_parts import ChatPart, ImagePart, ImageSource, TextPart
+from unmask.api.requests import ChatBody, ChatMessage, Generation
 from unmask.api.structured import ResponseFormat, StructuredBody
 from unmask.api.tools.bodies import NAME, Function, FunctionName, Tool, ToolChoice
 from unmask.errors import InvalidRequest
@@ -38,12 +40,13 @@ def _as_blocks(value: Any) -> Any:
 
 
 class Block(Body):
-    """A piece of a message, of a system prompt or of a tool's result; pictures are refused."""
+    """A piece of a message, of a system prompt or of a tool's result."""
 
     model_config = ConfigDict(json_schema_extra=BLOCK)
 
-    type: Literal["text", "thinking", "redacted_thinking", "tool_use", "tool_result"]
+    type: Literal["text", "image", "thinking", "redacted_thinking", "tool_use", "tool_result"]
     text: str | None = None
+    source: ImageSource | None = None
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None
@@ -178,24 +181,41 @@ def as_chat(body: MessagesBody | CountBody) -> ChatBody:
 
 def _system(blocks: tuple[Block, ...] | None) -> Iterator[ChatMessage]:
     """The system prompt, without Claude Code's billing header."""
-    given = _texts(blocks or (), "system")
+    given = [_text_of(block, f"system[{i}]") for i, block in enumerate(blocks or ())]
     texts = [BILLING.sub("", text) for text in given if not BILLING.fullmatch(text)]
     if texts:
-        yield _message("system", texts)
+        yield _message("system", list(map(_text, texts)))
+
+
+def images_of(body: MessagesBody | CountBody) -> Iterator[SentImage]:
+    """Images of the conversation, in the order of the turns of `as_chat`."""
+    for i, message in enumerate(body.messages):
+        path = f"messages[{i}].content"
+        for j, block in enumerate(message.content):
+            yield from _images(block.content or (), f"{path}[{j}].content")
+        yield from _images(message.content, path)
+
+
+def _images(blocks: Iterable[Block], path: str) -> Iterator[SentImage]:
+    for i, block in enumerate(blocks):
+        if block.type == "image" and block.source is not None:
+            yield SentImage(block.source, f"{path}[{i}].source")
 
 
 def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
     """The turns of a message: results of tools are turns of their own, and come first."""
-    rest: list[Block] = []
+    rest: list[ChatPart] = []
     thoughts, calls = "", list[dict[str, Any]]()
     for i, block in enumerate(message.content):
         own = f"{path}[{i}]"
         match block.type:
             case "text":
-                rest.append(block)
+                rest.append(_text(_text_of(block, own)))
+            case "image" if message.role == "user":
+                rest.append(_image(block, own))
             case "tool_result" if message.role == "user":
-                texts = _texts(block.content or (), f"{own}.content")
-                yield _message("tool", texts, tool_call_id=_given(block.tool_use_id, own))
+                parts = _result(block.content or (), f"{own}.content")
+                yield _message("tool", parts, tool_call_id=_given(block.tool_use_id, own))
             case "tool_use" if message.role == "assistant":
                 arguments = json.dumps(block.input or {}, ensure_ascii=False)
                 function = {"name": _given(block.name, own), "arguments": arguments}
@@ -212,20 +232,39 @@ def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
     if rest or calls or thoughts or message.role == "assistant":
         yield _message(
             message.role,
-            _texts(rest, path),
+            rest,
             tool_calls=tuple(calls) or None,
             reasoning_content=thoughts or None,
         )
 
 
-def _texts(blocks: tuple[Block, ...] | list[Block], path: str) -> list[str]:
-    for i, block in enumerate(blocks):
-        if block.text is None:
-            field = f"{path}[{i}].text"
-            raise InvalidRequest(
-                f"{field} is required", field=field, code="missing_required_parameter"
-            )
-    return [block.text or "" for block in blocks]
+def _result(blocks: tuple[Block, ...], path: str) -> list[ChatPart]:
+    """The parts of a tool's result."""
+    paths = [f"{path}[{i}]" for i in range(len(blocks))]
+    return [
+        _image(block, own) if block.type == "image" else _text(_text_of(block, own))
+        for block, own in zip(blocks, paths, strict=True)
+    ]
+
+
+def _image(block: Block, path: str) -> ImagePart:
+    if block.source is None:
+        raise _missing(f"{path}.source")
+    return ImagePart.of(block.source)
+
+
+def _text(text: str) -> TextPart:
+    return TextPart(type="text", text=text)
+
+
+def _text_of(block: Block, path: str) -> str:
+    if block.text is None:
+        raise _missing(f"{path}.text")
+    return block.text
+
+
+def _missing(field: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} is required", field=field, code="missing_required_parameter")
 
 
 def _given(value: str | None, path: str) -> str:
@@ -234,9 +273,8 @@ def _given(value: str | None, path: str) -> str:
     return value
 
 
-def _message(role: Any, texts: list[str], **fields: Any) -> ChatMessage:
-    parts = tuple(TextPart(type="text", text=text) for text in texts)
-    return ChatMessage.model_construct(role=role, content=parts, **fields)
+def _message(role: Any, parts: Sequence[ChatPart], **fields: Any) -> ChatMessage:
+    return ChatMessage.model_construct(role=role, content=tuple(parts), **fields)
 
 
 def _tool(tool: AnthropicTool) -> Tool:

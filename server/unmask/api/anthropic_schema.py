@@ -4,9 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TEXT: Mapping[str, Any] = {"required": ["text"], "properties": {"text": {"type": "string"}}}
+IMAGE: Mapping[str, Any] = {
+    "required": ["source"],
+    "properties": {"type": {"const": "image"}, "source": {"type": "object"}},
+}
 THOUGHTS = ("thinking", "redacted_thinking")
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "user": ("text", "tool_result"),
+    "user": ("text", "image", "tool_result"),
     "assistant": ("text", "tool_use", *THOUGHTS),
     "system": ("text",),
 }
@@ -36,11 +40,15 @@ def _turn(role: str, kinds: Iterable[str]) -> dict[str, Any]:
 TEXTS: Mapping[str, Any] = {"items": TEXT}
 """Blocks that must have a text, whatever their kinds."""
 RESULT: Mapping[str, Any] = {
-    "anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": TEXT}]
+    "anyOf": [
+        {"type": ["string", "null"]},
+        {"type": "array", "items": {"anyOf": [TEXT, IMAGE]}},
+    ]
 }
 BLOCK: dict[str, Any] = {
     "anyOf": [
         _block(["text"], ["text"]),
+        dict(IMAGE),
         _block(THOUGHTS),
         _block(["tool_use"], ["name"]),
         _block(["tool_result"], ["tool_use_id"], content=RESULT),

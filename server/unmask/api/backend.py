@@ -27,12 +27,14 @@ MAX_PENDING = 64  # calls that may wait for each thread
 class Workers:
     """Threads for long work and the longest, for grammars and slow ones: none waits for another.
 
-    Work is measured in characters, an item counting as `ITEM` of them. Threads start when needed.
+    Images have one too, so that one of them is in memory as large as it was sent. Work is measured
+    in characters, an item counting as `ITEM` of them. Threads start when needed.
     """
 
     def __init__(self) -> None:
         self._long = _Worker("prepare-long")
         self._longest = _Worker("prepare-longest")
+        self._images = _Worker("prepare-images")
         self._grammars = _Worker("prepare-grammars")
         self._slow_grammars = _Worker("prepare-slow-grammars")
 
@@ -41,6 +43,13 @@ class Workers:
         if cost <= SHORT:
             return work()
         return await (self._long if cost <= LONG else self._longest).run(work)
+
+    async def read_image(self, work: Callable[[], T]) -> T:
+        """The result of decoding an image, whose time its length does not tell.
+
+        Raises `QueueFull`.
+        """
+        return await self._images.run(work)
 
     async def compile(self, work: Callable[[float | None], T]) -> T:
         """The result of compiling a grammar within so many seconds; raises `QueueFull`.

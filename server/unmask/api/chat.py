@@ -6,8 +6,10 @@ from unmask.api.backend import Backend
 from unmask.api.chat_choices import ChatFormat, MessageSplitter
 from unmask.api.choices import ChoiceWriter
 from unmask.api.dialect import EncodedPrompts
+from unmask.api.images import Images, images_of, read_images
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
+from unmask.api.message_parts import TextPart
 from unmask.api.prompts import check_messages, check_special_tokens, encode_chat, template_options
 from unmask.api.reasoning import CLOSE, Thoughts, is_inside, thoughts_after, with_thoughts
 from unmask.api.requests import ChatBody
@@ -50,6 +52,10 @@ class ChatDialect:
             raise InvalidRequest(
                 "max_tokens and max_completion_tokens differ; send one of them", field="max_tokens"
             )
+        if body.prompt_logprobs is not None and any(images_of(body.messages)):
+            raise InvalidRequest(
+                "prompt_logprobs cannot be combined with images", field="prompt_logprobs"
+            )
         if offers_tools(body) and body.continue_final_message:
             raise InvalidRequest(
                 "continue_final_message cannot be combined with tools",
@@ -80,12 +86,19 @@ class ChatDialect:
     def num_prompt_logprobs(self, body: ChatBody) -> int | None:
         return body.prompt_logprobs
 
-    async def encode(self, body: ChatBody, backend: Backend) -> EncodedPrompts:
-        """Render the chat template, with tools that may be called, and tokenize its text."""
+    async def encode(
+        self, body: ChatBody, backend: Backend, images: Images | None = None
+    ) -> EncodedPrompts:
+        """Render the chat template, with tools that may be called, and tokenize its text.
+
+        Images are those of the body unless they were read already.
+        """
+        if images is None:
+            images = await read_images(backend, images_of(body.messages))
         use = _tool_use(body, backend.client.tokenizer)
         tools = () if use is None else use.for_template
-        ids = await encode_chat(backend, body.messages, template_options(body, tools))
-        return EncodedPrompts((ids,), echoes=("",))
+        chat = await encode_chat(backend, body.messages, template_options(body, tools), images)
+        return EncodedPrompts((chat.token_ids,), echoes=("",), images=(chat.images,))
 
     def structure(
         self, body: ChatBody, prompts: EncodedPrompts, tokenizer: Tokenizer
@@ -154,7 +167,8 @@ def _tool_use(body: ChatBody, tokenizer: Tokenizer) -> ToolUse | None:
 def _thoughts(body: ChatBody, prompt: Sequence[int], tokenizer: Tokenizer) -> Thoughts:
     """Thoughts with which the answers begin."""
     if body.continue_final_message:
-        text = "\n".join(part.text for part in body.messages[-1].content or ())
+        parts = body.messages[-1].content or ()
+        text = "\n".join(part.text for part in parts if isinstance(part, TextPart))
         return Thoughts.BEGUN if is_inside(text) else Thoughts.NONE
     end = ""
     for token_id in reversed(prompt[-END_OF_PROMPT:]):

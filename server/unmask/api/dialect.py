@@ -10,6 +10,7 @@ from unmask.api.logprobs import TokenTexts
 from unmask.api.requests import Generation
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured
+from unmask.images import ImageRows
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Template
 
@@ -18,7 +19,10 @@ BodyT = TypeVar("BodyT", bound=Generation)
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompts:
-    """Token ids of prompts and their common suffix; `echoes` are texts to prepend to answers."""
+    """Token ids of prompts and their common suffix; `echoes` are texts to prepend to answers.
+
+    There are `images` of each prompt, or none at all.
+    """
 
     token_ids: tuple[tuple[int, ...], ...]
     echoes: tuple[str, ...]
@@ -26,6 +30,7 @@ class EncodedPrompts:
     template: Template | None = None
     behind: str = ""  # text behind a template's last hole
     compiled: tuple[object, ...] = ()  # grammars of its holes
+    images: tuple[tuple[ImageRows, ...], ...] = ()
 
 
 class AnswerWriter(Protocol):

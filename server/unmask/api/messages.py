@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from unmask.api.anthropic_bodies import CountBody, MessagesBody, as_chat
+from unmask.api.anthropic_bodies import CountBody, MessagesBody, as_chat, images_of
 from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageParts, MessageSplitter
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.error_responses import anthropic_fields
 from unmask.api.errors import RequestFailed, note_failure, stream_error
+from unmask.api.images import read_images
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.paths import respelled, respelled_in
@@ -81,8 +82,9 @@ class MessagesDialect:
 
     async def encode(self, body: MessagesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template and tokenize its text."""
+        images = await read_images(backend, images_of(body))
         with respelled(PATHS):
-            return await CHAT.encode(as_chat(body), backend)
+            return await CHAT.encode(as_chat(body), backend, images)
 
     def echoes(self, body: MessagesBody) -> bool:
         return False
@@ -117,7 +119,7 @@ async def count_prompt_tokens(body: CountBody, backend: Backend) -> int:
     with respelled(PATHS):
         chat = as_chat(body)
         CHAT.check(chat.model_copy(update={"continue_final_message": None}))
-        prompts = await CHAT.encode(chat, backend)
+        prompts = await CHAT.encode(chat, backend, await read_images(backend, images_of(body)))
     return sum(map(len, prompts.token_ids))
 
 

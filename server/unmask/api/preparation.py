@@ -85,7 +85,8 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
 
     def make_requests() -> list[Request]:
         requests: list[Request] = []
-        for ids in prompts.token_ids:
+        images_of_all = prompts.images or ((),) * len(prompts.token_ids)
+        for ids, images in zip(prompts.token_ids, images_of_all, strict=True):
             remaining = client.model.max_model_len - len(ids) - len(prompts.suffix)
             params = with_default_length(sampling, default_max_tokens, remaining)
             for i in range(numbers.n):
@@ -94,6 +95,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
                     Request(
                         *(name, ids, choice, refinements, prompts.suffix, prompts.template),
                         compiled=compiled,
+                        images=images,
                         **of_client,
                     )
                 )

@@ -7,8 +7,11 @@ from typing import Any, TypeVar
 
 from unmask.api.backend import ITEM, Backend
 from unmask.api.errors import ModelNotFound, json_excerpt
+from unmask.api.images import Images
+from unmask.api.message_parts import ImagePart, TextPart
 from unmask.api.requests import (
     FIELDS_OF_ROLES,
+    IMAGE_ROLES,
     MAY_LACK_CONTENT,
     ChatBody,
     ChatMessage,
@@ -18,7 +21,8 @@ from unmask.api.requests import (
 )
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
-from unmask.prompts import as_turn, check_template_options
+from unmask.images import ImageRows, place_images
+from unmask.prompts import IMAGE, as_turn, check_template_options
 
 T = TypeVar("T")
 
@@ -31,6 +35,14 @@ class TemplateOptions:
     continue_final_message: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
     tools: Sequence[dict[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChat:
+    """Token ids of a conversation, and its images among them."""
+
+    token_ids: tuple[int, ...]
+    images: tuple[ImageRows, ...] = ()
 
 
 def check_model(name: str | None, client: EngineClient) -> None:
@@ -64,25 +76,33 @@ async def encode_chat(
     backend: Backend,
     messages: Sequence[ChatMessage],
     options: TemplateOptions,
+    images: Images,
     field: str = "messages",
-) -> tuple[int, ...]:
-    """Token ids of a conversation; raises `InvalidRequest` if the template refuses it."""
-    tokenizer, max_tokens = backend.client.tokenizer, backend.client.model.max_model_len
+) -> EncodedChat:
+    """Token ids of a conversation; raises `InvalidRequest` if the template refuses it.
+
+    All of its images are among `images`.
+    """
+    tokenizer, model = backend.client.tokenizer, backend.client.model
+    max_tokens = model.max_model_len
     extra, tools = options.extra, ""
     if options.tools:
         extra, tools = {**extra, "tools": options.tools}, json.dumps(options.tools)
         tokenizer.check_length(tools, max_tokens, "tools")
 
-    def encode() -> tuple[int, ...]:
-        return tuple(
-            tokenizer.apply_chat(
-                [_for_template(message) for message in messages],
-                add_generation_prompt=options.add_generation_prompt,
-                continue_final_message=options.continue_final_message,
-                template_options=extra,
-                max_tokens=max_tokens,
-            )
+    def encode() -> EncodedChat:
+        ids = tokenizer.apply_chat(
+            [_for_template(message) for message in messages],
+            add_generation_prompt=options.add_generation_prompt,
+            continue_final_message=options.continue_final_message,
+            template_options=extra,
+            max_tokens=max_tokens,
         )
+        parts = (part for message in messages for part in message.content or ())
+        shown = [images[part.image] for part in parts if isinstance(part, ImagePart)]
+        if model.images is None or not shown:
+            return EncodedChat(tuple(ids))
+        return EncodedChat(*place_images(ids, shown, model.images))
 
     return await _run(backend, encode, sum(map(_cost, messages)) + len(tools), field)
 
@@ -140,7 +160,18 @@ def check_messages(messages: Sequence[ChatMessage]) -> None:
                 field=f"{path}.content",
                 code="missing_required_parameter",
             )
+        if message.role not in IMAGE_ROLES:
+            _refuse_images(message, path)
         _check_calls(message, path)
+
+
+def _refuse_images(message: ChatMessage, path: str) -> None:
+    for i, part in enumerate(message.content or ()):
+        if isinstance(part, ImagePart):
+            field = f"{path}.content[{i}].type"
+            raise InvalidRequest(
+                f"{field} image_url is none of the role {message.role}", field=field
+            )
 
 
 def _check_calls(message: ChatMessage, path: str) -> None:
@@ -161,7 +192,8 @@ def _check_calls(message: ChatMessage, path: str) -> None:
 def _cost(message: ChatMessage) -> int:
     """The work of encoding a message, in characters."""
     calls = sum(len(str(call)) for call in message.tool_calls or ())
-    texts = sum(len(part.text) + ITEM for part in message.content or ())
+    parts = message.content or ()
+    texts = sum(len(part.text) for part in parts if isinstance(part, TextPart)) + ITEM * len(parts)
     return texts + calls + len(message.thoughts or "") + ITEM
 
 
@@ -173,5 +205,6 @@ def _for_template(message: ChatMessage) -> Mapping[str, Any]:
         "reasoning_content": message.thoughts,
         "tool_calls": message.tool_calls or None,
     }
-    turn = {"role": message.role, "content": [part.text for part in message.content or ()]}
+    parts = [part.text if isinstance(part, TextPart) else IMAGE for part in message.content or ()]
+    turn = {"role": message.role, "content": parts}
     return as_turn(turn | {name: value for name, value in given.items() if value is not None})

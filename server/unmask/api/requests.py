@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, StrictInt, WithJsonSchema
 
 from unmask.api.fields import MAX_ID, Body, Bool, Float, Int, Priority, Seconds, bounded, items
+from unmask.api.message_parts import ChatParts
 from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.structured import StructuredBody
 from unmask.api.template_bodies import PROMPTED, TEMPLATED, Parts
@@ -19,7 +20,8 @@ PromptInput = str | tuple[int, ...]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 MAY_LACK_CONTENT: Sequence[Role] = ("assistant", "tool")
 FIELDS_OF_ROLES: Mapping[str, Role] = {"tool_calls": "assistant", "tool_call_id": "tool"}
-TURNS: Sequence[Sequence[Role]] = (("system", "developer", "user"), ("assistant",), ("tool",))
+IMAGE_ROLES: Sequence[Role] = ("user", "tool")
+TURNS: Sequence[Sequence[Role]] = (("system", "developer"), ("user",), ("assistant",), ("tool",))
 
 
 def _as_prompts(value: Any) -> tuple[PromptInput, ...]:
@@ -59,14 +61,6 @@ def _is_id(name: str) -> bool:
     return (
         name.isascii() and name.isdigit() and len(name) <= MAX_ID_DIGITS and name == str(int(name))
     )
-
-
-def _as_parts(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"type": "text", "text": value}]
-    if value is not None and not isinstance(value, list):
-        raise ValueError("must be a string or a list of text parts")
-    return value
 
 
 SOME = {"minItems": 1, "maxItems": MAX_CHOICES}
@@ -167,22 +161,18 @@ class CompletionBody(Generation):
     add_special_tokens: Bool | None = None
 
 
-class TextPart(Body):
-    """A piece of a message; other kinds of parts are refused."""
-
-    type: Literal["text"]
-    text: str
-
-
 def _turn(roles: Sequence[Role]) -> dict[str, Any]:
     """Fields of a turn of some roles, for the schema; `check_messages` checks them."""
     required = [] if set(roles) <= set(MAY_LACK_CONTENT) else ["content"]
     absent = [name for name, role in FIELDS_OF_ROLES.items() if role not in roles]
+    content: dict[str, Any] = {"type": ["string", "array"]} if required else {}
+    if not set(roles) <= set(IMAGE_ROLES):
+        content["items"] = {"properties": {"type": {"const": "text"}}}
     return {
         "required": required,
         "properties": {
             "role": {"enum": list(roles)},
-            **{name: {"type": ["string", "array"]} for name in required},
+            "content": content,
             **{name: {"enum": [None, "", []]} for name in absent},
         },
     }
@@ -194,10 +184,7 @@ class ChatMessage(Body):
     model_config = ConfigDict(json_schema_extra={"anyOf": [*map(_turn, TURNS)]})
 
     role: Role
-    content: Annotated[
-        tuple[TextPart, ...] | None,
-        BeforeValidator(_as_parts, json_schema_input_type=str | tuple[TextPart, ...] | None),
-    ] = None
+    content: ChatParts = None
     name: str | None = None
     tool_calls: tuple[dict[str, Any], ...] | None = None
     tool_call_id: str | None = None

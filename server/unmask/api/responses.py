@@ -9,6 +9,7 @@ from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageSplitter
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.errors import RequestFailed, note_failure
+from unmask.api.images import Images, read_images
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.output_items import Event, Output
@@ -16,12 +17,12 @@ from unmask.api.paths import respelled, respelled_in
 from unmask.api.response_objects import ResponseError, ResponseObject, ResponseStatus
 from unmask.api.responses_bodies import (
     ResponsesBody,
-    as_chat,
     check_body,
     functions_of,
     oldest_items,
     paths_of,
 )
+from unmask.api.responses_chat import as_chat, images_of
 from unmask.api.sampling import refuse_fields
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
@@ -46,6 +47,7 @@ class ResponseDialect:
         """Raise `InvalidRequest` for an empty input, and for fields of other endpoints."""
         refuse_fields(body)
         check_body(body)
+        list(images_of(body))  # refuses those of other roles
         with respelled(paths_of(body)):
             CHAT.check(as_chat(body))
 
@@ -77,10 +79,11 @@ class ResponseDialect:
 
     async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template, instructions as a system message, and tokenize its text."""
+        images = await read_images(backend, images_of(body))
         with respelled(paths_of(body)):
             if body.truncation == "auto":
-                return await _encode_what_fits(body, backend)
-            return await CHAT.encode(as_chat(body), backend)
+                return await _encode_what_fits(body, backend, images)
+            return await CHAT.encode(as_chat(body), backend, images)
 
     def writer(
         self, job: Job, body: ResponsesBody, tokenizer: Tokenizer, texts: TokenTexts
@@ -88,7 +91,9 @@ class ResponseDialect:
         return ResponseWriter(job, body, message_splitter(job, as_chat(body), tokenizer))
 
 
-async def _encode_what_fits(body: ResponsesBody, backend: Backend) -> EncodedPrompts:
+async def _encode_what_fits(
+    body: ResponsesBody, backend: Backend, images: Images
+) -> EncodedPrompts:
     """The conversation without as few of its oldest items as leave room for the answer.
 
     That is `max_output_tokens`, or an eighth of the context. If all that may stay is too long, it
@@ -100,7 +105,8 @@ async def _encode_what_fits(body: ResponsesBody, backend: Backend) -> EncodedPro
     async def encode_without(count: int) -> EncodedPrompts:
         dropped = set(droppable[:count])
         kept = tuple(item for i, item in enumerate(body.input) if i not in dropped)
-        return await CHAT.encode(as_chat(body.model_copy(update={"input": kept})), backend)
+        chat = as_chat(body.model_copy(update={"input": kept}))
+        return await CHAT.encode(chat, backend, images)
 
     low, high = 0, len(droppable)
     while low < high:

@@ -1,4 +1,4 @@
-"""Bodies of OpenAI's Responses API, and the same conversation as a chat."""
+"""Bodies of OpenAI's Responses API."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,16 +9,14 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from unmask.api.body import MAX_TOOLS
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, Int, items
-from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
-from unmask.api.structured import ResponseFormat, StructuredBody
+from unmask.api.message_parts import (
+    InputParts,
+    InputTexts,
+)
+from unmask.api.requests import Generation
+from unmask.api.structured import StructuredBody
 from unmask.api.tools.bodies import (
     WORDS,
-    AllowedTool,
-    AllowedTools,
-    Function,
-    FunctionName,
-    Tool,
-    ToolChoice,
 )
 from unmask.errors import InvalidRequest
 
@@ -34,28 +32,6 @@ PATHS: Mapping[str, str] = {
     "response_format": "text.format",
 }
 """Fields of a chat, and their paths here; `paths_of` adds those of tools."""
-
-
-def _as_parts(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"type": "input_text", "text": value}]
-    if not isinstance(value, list):
-        raise ValueError("must be a string or a list of text parts")
-    return value
-
-
-class InputPart(Body):
-    """A piece of text; `output_text` is that of an earlier answer."""
-
-    type: Literal["input_text", "output_text", "text", "summary_text", "reasoning_text"]
-    text: str
-    logprobs: tuple[Any, ...] | None = None
-
-
-InputParts = Annotated[
-    tuple[InputPart, ...],
-    BeforeValidator(_as_parts, json_schema_input_type=str | tuple[InputPart, ...]),
-]
 
 
 class InputItem(Body):
@@ -94,8 +70,8 @@ class OutputItem(InputItem):
 class ReasoningItem(InputItem):
     """Thoughts of an earlier answer, of which a template may show some; a summary stands in."""
 
-    summary: InputParts = ()
-    content: InputParts | None = None
+    summary: InputTexts = ()
+    content: InputTexts | None = None
     encrypted_content: str | None = None
 
 
@@ -237,8 +213,12 @@ def functions_of(body: ResponsesBody) -> Iterator[NamedFunction]:
             continue
         for j, inner in enumerate(tool.tools):
             yield NamedFunction(
-                f"{path}.tools[{j}]", tool.name, _full_name(tool.name, inner.name), inner
+                f"{path}.tools[{j}]", tool.name, full_name(tool.name, inner.name), inner
             )
+
+
+def full_name(namespace: str | None, name: str) -> str:
+    return name if namespace is None else f"{namespace}.{name}"
 
 
 def paths_of(body: ResponsesBody) -> dict[str, str]:
@@ -280,116 +260,3 @@ def oldest_items(body: ResponsesBody) -> list[int]:
     """
     roles = (getattr(item, "role", None) for item in body.input[:-1])
     return [i for i, role in enumerate(roles) if role not in ("system", "developer")]
-
-
-def as_chat(body: ResponsesBody) -> ChatBody:
-    """The conversation, its tools and its format as a chat."""
-    return ChatBody.model_construct(
-        messages=tuple(_messages(body)),
-        tools=tuple(map(_tool, functions_of(body))) if body.tools else None,
-        tool_choice=None if body.tool_choice is None else _choice(body.tool_choice),
-        parallel_tool_calls=body.parallel_tool_calls,
-        response_format=_format(body.text),
-    )
-
-
-def _messages(body: ResponsesBody) -> Iterator[ChatMessage]:
-    """Messages with thoughts, text and calls of the assistant joined to one turn."""
-    if body.instructions is not None:
-        yield _message("system", [body.instructions])
-    turn = _Turn()
-    for item in body.input:
-        if not turn.may_have(item):
-            yield from turn.taken()
-        match item:
-            case ReasoningItem():
-                turn.thoughts += [part.text for part in item.content or item.summary]
-            case MessageItem(role="assistant"):
-                turn.texts += [part.text for part in item.content]
-            case CallItem():
-                name = _full_name(item.namespace, item.name)
-                function = {"name": name, "arguments": item.arguments}
-                turn.calls.append({"id": item.call_id, "type": "function", "function": function})
-            case MessageItem():
-                yield _message(item.role, [part.text for part in item.content])
-            case OutputItem():
-                texts = [part.text for part in item.output]
-                called = None if item.name is None else _full_name(item.namespace, item.name)
-                yield _message("tool", texts, tool_call_id=item.call_id, name=called)
-    yield from turn.taken()
-
-
-class _Turn:
-    """A turn of the assistant, whose items come one by one: thoughts, text, calls."""
-
-    def __init__(self) -> None:
-        self.thoughts = list[str]()
-        self.texts = list[str]()
-        self.calls = list[dict[str, Any]]()
-
-    def may_have(self, item: InputItem) -> bool:
-        """True if the item can be of the same turn."""
-        match item:
-            case CallItem():
-                return True
-            case ReasoningItem() | MessageItem(role="assistant"):
-                return not (self.texts or self.calls)
-        return False
-
-    def taken(self) -> Iterator[ChatMessage]:
-        """The turn, if it has anything; then it has nothing."""
-        if self.thoughts or self.texts or self.calls:
-            yield _message(
-                "assistant",
-                self.texts,
-                reasoning_content="\n".join(self.thoughts) or None,
-                tool_calls=tuple(self.calls) or None,
-            )
-        self.thoughts, self.texts, self.calls = [], [], []
-
-
-def _message(role: Any, texts: list[str], **fields: Any) -> ChatMessage:
-    parts = tuple(TextPart(type="text", text=text) for text in texts)
-    return ChatMessage.model_construct(role=role, content=parts, **fields)
-
-
-def _full_name(namespace: str | None, name: str) -> str:
-    return name if namespace is None else f"{namespace}.{name}"
-
-
-def _tool(named: NamedFunction) -> Tool:
-    tool = named.tool
-    function = Function(
-        name=named.full_name,
-        description=tool.description,
-        parameters=tool.parameters,
-        strict=tool.strict,
-    )
-    return Tool(type="function", function=function)
-
-
-def _choice(choice: FlatChoice) -> ToolChoice:
-    name = None if choice.name is None else FunctionName(name=choice.name)
-    allowed = None
-    if choice.tools is not None:
-        tools = tuple(
-            AllowedTool(type=tool.type, function=FunctionName(name=tool.name))
-            for tool in choice.tools
-        )
-        if choice.mode is None:
-            raise InvalidRequest(
-                "tool_choice.mode is required",
-                field="tool_choice.mode",
-                code="missing_required_parameter",
-            )
-        allowed = AllowedTools(mode=choice.mode, tools=tools)
-    return ToolChoice(type=choice.type, function=name, allowed_tools=allowed)
-
-
-def _format(text: TextOptions | None) -> ResponseFormat | None:
-    form = None if text is None else text.format
-    if form is None:
-        return None
-    is_schema = form.type == "json_schema"
-    schema = {"schema": form.json_schema} if is_schema else form.json_schema
-    return ResponseFormat.model_construct(type=form.type, json_schema=schema)

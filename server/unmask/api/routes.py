@@ -17,6 +17,7 @@ from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
 from unmask.api.fields import Body
 from unmask.api.fim import FIM
 from unmask.api.generation import GenerationEndpoint
+from unmask.api.images import images_of, read_images
 from unmask.api.infill import INFILL
 from unmask.api.logprobs import TokenTexts
 from unmask.api.messages import MESSAGES, count_prompt_tokens
@@ -165,7 +166,9 @@ def model_routes(backend: Backend) -> APIRouter:
             check_messages(body.messages)
             check_special_tokens(body)
             tools = tools_to_render(body.tools or (), client.tokenizer.chat_template)
-            ids = await encode_chat(backend, body.messages, template_options(body, tools))
+            images = await read_images(backend, images_of(body.messages))
+            options = template_options(body, tools)
+            ids = (await encode_chat(backend, body.messages, options, images)).token_ids
         else:
             (ids,) = await encode_prompts(
                 backend,
@@ -207,8 +210,9 @@ def model_routes(backend: Backend) -> APIRouter:
         check_model(body.model, client)
         check_messages(body.messages)
         tools = tools_to_render(body.tools or (), client.tokenizer.chat_template)
-        ids = await encode_chat(backend, body.messages, template_options(body, tools))
-        return {"prompt": await decode(backend, ids)}
+        images = await read_images(backend, images_of(body.messages))
+        chat = await encode_chat(backend, body.messages, template_options(body, tools), images)
+        return {"prompt": await decode(backend, chat.token_ids)}
 
     @router.post("/v1/messages/count_tokens", include_in_schema=False)
     async def count_tokens(request: Request) -> CountedTokens:

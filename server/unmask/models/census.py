@@ -1,8 +1,8 @@
-"""Published diffusion language models of text: served by a family, or refused for a reason."""
+"""Published diffusion language models: served by a family, or refused for a reason."""
 
 from dataclasses import dataclass
 
-MULTIMODAL = "images and text; models of text are served"
+MULTIMODAL = "images and text; of such models DiffusionGemma is served"
 RESEARCH = "a research model with time conditioning and a head of its own"
 
 

@@ -1,0 +1,65 @@
+"""Images of a request, found by their paths and decoded on a thread of their own."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from unmask.api.backend import Backend
+from unmask.api.message_parts import ImageBody, ImagePart
+from unmask.api.requests import ChatMessage
+from unmask.errors import InvalidRequest
+from unmask.image_files import read_image
+from unmask.images import ImageTraits, Pixels
+
+MAX_IMAGES = 32  # of a request
+Images = Mapping[ImageBody, Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class SentImage:
+    """An image of a body, and its path there."""
+
+    image: ImageBody
+    field: str
+
+
+def images_of(messages: Iterable[ChatMessage]) -> Iterator[SentImage]:
+    """Images of a chat in their order."""
+    for i, message in enumerate(messages):
+        for j, part in enumerate(message.content or ()):
+            if isinstance(part, ImagePart):
+                yield SentImage(part.image, f"messages[{i}].content[{j}].image_url")
+
+
+async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
+    """Decode images, each for as many as are equal; raises `InvalidRequest` with their paths."""
+    found = list(sent)
+    if not found:
+        return {}
+    traits = _check(found, backend.client.model.images)
+    read = dict[ImageBody, Pixels]()
+    for one in found:  # one by one, so that requests take turns
+        await backend.workers.read_image(partial(_read, one, traits, read))
+    return read
+
+
+def _check(found: Sequence[SentImage], traits: ImageTraits | None) -> ImageTraits:
+    if traits is None:
+        raise InvalidRequest(f"{found[0].field}: this model takes no images", field=found[0].field)
+    if len(found) > MAX_IMAGES:
+        field = found[MAX_IMAGES].field
+        raise InvalidRequest(
+            f"{field}: a request may have at most {MAX_IMAGES} images, got {len(found)}",
+            field=field,
+        )
+    return traits
+
+
+def _read(sent: SentImage, traits: ImageTraits, read: dict[ImageBody, Pixels]) -> None:
+    """Decode an image into `read`, unless an equal one is there."""
+    if sent.image in read:
+        return
+    try:
+        read[sent.image] = read_image(sent.image.file(), traits)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{sent.field}: {error.message}", field=sent.field) from error
