@@ -176,5 +176,5 @@ def test_numbers_in_a_file_may_be_anything() -> None:
 
 def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
     image = Image.new("1", (MAX_PIXELS // 1000 + 1, 1000))
-    with pytest.raises(InvalidRequest, match=r"64001 x 1000 pixels, at most 64,000,000 are read"):
+    with pytest.raises(InvalidRequest, match=r"64001 x 1000 pixels; at most 64,000,000 are read"):
         read_image(in_file(image), TRAITS)
