@@ -3,8 +3,10 @@
 import json
 import re
 from itertools import combinations
+from unittest import mock
 
-from tests.cli.running import ROOT, unmask, unmask_here
+from tests.cli.running import ROOT, unmask_here
+from unmask.cli import output
 from unmask.models.registry import FAMILIES, describe_census, describe_families
 
 PAGE = (ROOT / "docs" / "reference" / "models.md").read_text()
@@ -30,17 +32,23 @@ def test_families_of_one_architecture_are_told_apart_by_fields() -> None:
             assert other.fields.read - one.fields.read
 
 
+def printed(width: int, *args: str) -> str:
+    """Output of `unmask models` in a terminal of so many columns."""
+    with mock.patch.object(output.out, "_width", width):
+        return unmask_here("models", *args).stdout
+
+
 def test_the_command_lists_all_of_it() -> None:
     listed = json.loads(unmask_here("models", "--json").stdout)
     assert [entry["name"] for entry in listed] == [family.name for family in FAMILIES]
-    table = unmask("models", COLUMNS="300").stdout
+    table = printed(300)
     for entry in listed:
         for text in (entry["name"], entry["attention"], entry["verified"], *entry["architectures"]):
             assert text in table
 
 
 def test_no_name_is_cut_in_a_narrow_terminal() -> None:
-    assert "…" not in unmask("models", COLUMNS="60").stdout
+    assert "…" not in printed(60)
 
 
 def test_the_page_has_the_same_table() -> None:
@@ -58,7 +66,7 @@ def test_the_census_is_in_the_command_and_on_the_page() -> None:
     rows = describe_census()
     listed = json.loads(unmask_here("models", "--census", "--json").stdout)
     assert [entry["name"] for entry in listed] == [row.name for row in rows]
-    table = unmask("models", "--census", COLUMNS="400").stdout
+    table = printed(400, "--census")
     assert "causal window" not in table  # families are not in it
     for row in rows:
         answer = "refused" if row.family is None else f"served by {row.family}"
