@@ -93,7 +93,7 @@ def test_a_user_s_error_is_one_line_and_exit_code_2(args, message):
 
 
 def test_a_wrong_variable_stops_every_command_that_reads_settings():
-    run = unmask("config", UNMASK_SERVER_PROT="1")
+    run = unmask_here("config", UNMASK_SERVER_PROT="1")
     assert run.returncode == 2
     assert "the nearest is UNMASK_SERVER_PORT" in run.stderr
 
@@ -144,12 +144,12 @@ def test_a_file_whose_paths_are_not_here_is_valid_with_a_word(tmp_path, section,
 def test_config_prints_the_tree_and_where_values_were_found(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text("[engine]\npage_size = 8\n")
-    run = unmask("config", "--config", str(file), "--no-prefix-cache", UNMASK_SERVER_PORT="9000")
+    run = unmask_here("config", "--config", str(file), "--no-prefix-cache", UNMASK_SERVER_PORT="9000")
     lines = run.stdout.splitlines()
     assert f"page_size = 8  # {file}" in lines
     assert "prefix_cache = false  # --prefix-cache" in lines
     assert "port = 9000  # UNMASK_SERVER_PORT" in lines
-    checked = unmask("config", "--check", str(file), UNMASK_SERVER_PORT="of another machine")
+    checked = unmask_here("config", "--check", str(file), UNMASK_SERVER_PORT="of another machine")
     assert checked.stdout == f"{file} is valid\n"
 
 
