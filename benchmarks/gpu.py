@@ -141,6 +141,7 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
     guesses = partial(_speculation, ["--tiny"] if DRY else [])
     yield Part("speculation, few requests", SPECULATION_S, guesses, "speculation")
     yield from _others("canvas", device, ceilings)
+    yield from _others("vision", device, ceilings)
     yield from _others("peers", device, ceilings)
     yield from _others("http", device, ceilings)
     yield from kernels.parts(device, ceilings, small=DRY)

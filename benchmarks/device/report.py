@@ -2,9 +2,9 @@
 
 A module that measures something else on the same device, such as another engine, offers
 `parts(device, ceilings, small=...)`, which yields a `Part` for each measurement; `gpu.py` asks
-`canvas`, `peers` and `http` besides this one. Targets read rows of `peers` by `peer`, `model`,
-`concurrency` and `tokens_per_s`, and rows of `http` by `concurrency` and `share_of_engine`; other
-fields are kept and printed.
+`canvas`, `vision`, `peers` and `http` besides this one. Targets read rows of `peers` by `peer`,
+`model`, `concurrency` and `tokens_per_s`, and rows of `http` by `concurrency` and
+`share_of_engine`; other fields are kept and printed.
 """
 
 import gc

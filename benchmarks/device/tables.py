@@ -24,7 +24,7 @@ def lines(result: Row) -> Iterator[str]:
     yield from crossover.lines(result.get("engine", []))
     for row in (*result.get("fp8", []), *result.get("int4", [])):
         yield f"{row['part']}, {row['rows']} rows: {_brief(row)}"
-    for key in ("speculation", "canvases", "peers", "http"):
+    for key in ("speculation", "canvases", "vision", "peers", "http"):
         for row in result.get(key, []):
             yield f"{row['part']}: {_brief(row)}"
     for part in result["skipped"]:
