@@ -144,7 +144,9 @@ def test_a_file_whose_paths_are_not_here_is_valid_with_a_word(tmp_path, section,
 def test_config_prints_the_tree_and_where_values_were_found(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text("[engine]\npage_size = 8\n")
-    run = unmask_here("config", "--config", str(file), "--no-prefix-cache", UNMASK_SERVER_PORT="9000")
+    run = unmask_here(
+        "config", "--config", str(file), "--no-prefix-cache", UNMASK_SERVER_PORT="9000"
+    )
     lines = run.stdout.splitlines()
     assert f"page_size = 8  # {file}" in lines
     assert "prefix_cache = false  # --prefix-cache" in lines

@@ -30,7 +30,7 @@ def test_ragged_rows_agree_with_float64(
     check(attention(case.query, case.keys, case.values, case.plan(), 0.2), exact(case, 0.2))
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize(("heads", "page_size"), [((4, 2), 16), ((3, 3), 24), ((5, 1), 4)])

@@ -89,7 +89,7 @@ def test_several_open_blocks_are_filled_alike_on_both(tmp_path: Path) -> None:
     assert answers(folder, "triton", range(4), params=params) == on_torch
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_blocks_of_mixed_embeddings_are_written_alike_on_both() -> None:
     folder, usual = str(GOLDEN / "dmax"), replace(USUAL, policy="dmax", block_length=4)
     params = [replace(usual, threshold=0.5), replace(usual, policy="threshold", threshold=0.5)]

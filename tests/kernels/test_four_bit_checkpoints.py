@@ -146,6 +146,7 @@ def test_without_kernels_4_bits_are_refused_and_8_named(tiny_folder: Path) -> No
         load(tiny_folder, quantization="int4", device="cpu")
 
 
+@pytest.mark.exhaustive
 def test_a_request_gets_the_same_tokens_in_any_company(tiny_folder: Path, tmp_path: Path) -> None:
     pack_checkpoint(tiny_folder, tmp_path, PACKINGS["awq"])
     loaded = load(tmp_path, dtype="bfloat16")

@@ -83,7 +83,7 @@ def test_a_step_of_more_tiles_than_any_graph_is_eager(
         assert recordings.num_replays == 0
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_answers_with_graphs_of_forwards_and_decisions_are_those_of_torch(
     tiny_folder: Path,

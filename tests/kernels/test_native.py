@@ -118,7 +118,7 @@ def test_products_of_every_shape_are_right(
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(2)
 @needs_compiler
 @pytest.mark.parametrize("num_rows", [1, 70, 700])
 def test_experts_are_right_and_batch_invariant(kernels: Kernels, num_rows: int) -> None:
@@ -205,6 +205,7 @@ def test_softmax_stats_are_those_of_torch(kernels: Kernels, vocab: int) -> None:
 
 
 @needs_compiler
+@pytest.mark.usual_cases(1)
 def test_rows_and_weights_may_have_any_strides(kernels: Kernels) -> None:
     torch.manual_seed(0)
     num_inputs = 32

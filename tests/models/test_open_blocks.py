@@ -50,7 +50,7 @@ def requests_of(params: SamplingParams) -> list[Request]:
     return refined_requests(PROMPTS, params)
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @FAMILIES
 @pytest.mark.parametrize("buffer", BUFFERS)
 def test_tokens_and_passes_are_those_of_the_published_loop(
