@@ -13,11 +13,13 @@ pytest.importorskip("transformers.models.gemma4")
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 
 from unmask.errors import InvalidRequest
-from unmask.image_files import MAX_PIXELS, fitted_size, read_image
+from unmask.image_files import MAX_PIXELS, read_image
+from unmask.image_fits import Cells
 from unmask.images import ImageTraits, Pixels
 
 CELL, MAX_ROWS = 48, 70
-TRAITS = ImageTraits(8, (9,), (10,), CELL, MAX_ROWS, sees_itself=True)
+FIT = Cells(CELL, MAX_ROWS)
+TRAITS = ImageTraits(8, (9,), (10,), FIT, sees_itself=True)
 SIZES = (
     *((400, 300), (300, 400), (48, 48), (1, 1), (7, 900)),
     *((900, 7), (1, 4000), (333, 1000), (479, 337), (96, 144)),
@@ -72,10 +74,10 @@ def reference(image: Image.Image) -> np.ndarray:
 def test_an_image_is_scaled_as_transformers_does_it(height: int, width: int) -> None:
     image = drawn(height, width)
     expected = reference(image)
-    assert fitted_size(height, width, TRAITS) == expected.shape[:2]
+    assert FIT.scaled(height, width) == expected.shape[:2]
     pixels = read_image(in_file(image), TRAITS)
     assert np.array_equal(as_array(pixels), expected)
-    assert 0 < pixels.num_rows(TRAITS) <= MAX_ROWS
+    assert 0 < pixels.num_rows <= MAX_ROWS
 
 
 def test_images_of_the_same_pixels_have_one_digest() -> None:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import math
 import struct
 import warnings
 import zlib
@@ -11,6 +10,7 @@ import zlib
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unmask.errors import InvalidRequest
+from unmask.image_fits import Cells, Tiles
 from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -76,27 +76,38 @@ def scaled(image: Image.Image, traits: ImageTraits) -> Pixels:
     """
     _check_size(image.size)
     image = _as_rgb(ImageOps.exif_transpose(image))
-    height, width = fitted_size(image.height, image.width, traits)
-    if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    source, fit = (image.height, image.width), traits.fit
+    if isinstance(fit, Cells):
+        image, told = _resized(image, *fit.scaled(*source)), b""
+    else:
+        image, told = _tiled(image, fit), f" of {source[0]}x{source[1]}".encode()
     raw = image.tobytes()
-    shape = f"{height}x{width}".encode()
-    return Pixels(raw, height, width, hashlib.blake2b(raw, digest_size=16, key=shape).digest())
+    key = f"{image.height}x{image.width}".encode() + told
+    digest = hashlib.blake2b(raw, digest_size=16, key=key).digest()
+    return Pixels(raw, image.height, image.width, digest, fit.num_rows(*source), source)
 
 
-def fitted_size(height: int, width: int, traits: ImageTraits) -> tuple[int, int]:
-    """Height and width in pixels of an image that is scaled to the most cells that fit.
+def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
+    if (width, height) == image.size:
+        return image
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
-    Its shape is kept to a cell, as Gemma 4's processor does (transformers).
-    """
-    cell, most = traits.cell, traits.max_rows
-    factor = math.sqrt(most * cell**2 / (height * width))
-    rows, columns = int(factor * height / cell), int(factor * width / cell)
-    if rows == 0:
-        rows, columns = 1, min(width // height, most)
-    elif columns == 0:
-        rows, columns = min(height // width, most), 1
-    return rows * cell, columns * cell
+
+def _tiled(image: Image.Image, fit: Tiles) -> Image.Image:
+    """The tiles of an image below each other, its small copy first."""
+    shape = fit.shape_of(image.height, image.width)
+    height, width = fit.scaled(image.height, image.width)
+    padded = Image.new("RGB", (shape[1], shape[0]))
+    left, top = (shape[1] - width) // 2, (shape[0] - height) // 2
+    padded.paste(_resized(image, height, width), (left, top))
+    size, across = fit.size, shape[1] // fit.size
+    num_tiles = across * (shape[0] // fit.size)
+    column = Image.new("RGB", (size, size * (1 + num_tiles)))
+    column.paste(_resized(image, size, size))
+    for i in range(num_tiles):
+        x, y = size * (i % across), size * (i // across)
+        column.paste(padded.crop((x, y, x + size, y + size)), (0, size * (1 + i)))
+    return column
 
 
 def _check_size(size: tuple[int, int]) -> None:

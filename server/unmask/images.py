@@ -4,36 +4,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from unmask.errors import InvalidRequest
+from unmask.image_fits import Cells, Size, Tiles
 
 
 @dataclass(frozen=True, slots=True)
 class ImageTraits:
     """The way a model takes images.
 
-    An image is scaled to whole cells of `cell` pixels, as many as a prompt has rows for it. In a
-    chat template it is one `token_id`, which becomes all of its rows between `before` and `behind`.
+    In a chat template an image is one `token_id`, which becomes all of its rows, between `before`
+    and `behind`.
     """
 
     token_id: int
     before: tuple[int, ...]
     behind: tuple[int, ...]
-    cell: int  # pixels, height and width
-    max_rows: int
+    fit: Cells | Tiles
     sees_itself: bool  # each row sees all rows of its image; else those before it
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """An image as a model takes it: RGB of 8 bits, row after row."""
+    """An image as a model takes it: RGB of 8 bits, row after row.
+
+    Tiles are below each other, the small copy first. The `digest` tells apart all images that have
+    other rows in a prompt.
+    """
 
     data: bytes = field(repr=False)
     height: int
     width: int
-    digest: bytes  # of 16 bytes, of the fields above
-
-    def num_rows(self, traits: ImageTraits) -> int:
-        """Rows that it takes in a prompt."""
-        return (self.height // traits.cell) * (self.width // traits.cell)
+    digest: bytes  # of 16 bytes
+    num_rows: int  # that it takes in a prompt
+    source: Size  # before it was scaled, in pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def place_images(
         pixels = images[len(placed)]
         ids += traits.before
         start = len(ids)
-        ids += [token_id] * pixels.num_rows(traits)
+        ids += [token_id] * pixels.num_rows
         placed.append(ImageRows(start, len(ids), pixels, traits.sees_itself))
         ids += traits.behind
     found = sum(token_id == traits.token_id for token_id in token_ids)

@@ -79,7 +79,7 @@ def prompt(*pieces):
             continue
         made, of_piece = rows(piece), pixels(piece)
         start = len(ids) + len(TRAITS.before)
-        placed.append(ImageRows(start, start + of_piece.num_rows(TRAITS), of_piece, True))
+        placed.append(ImageRows(start, start + of_piece.num_rows, of_piece, True))
         ids += made
     return tuple(ids), tuple(placed)
 
@@ -106,7 +106,7 @@ def refusal(call, path, body):
 
 def test_files_have_the_rows_that_are_expected():
     assert rows(RED) == [300, 301, *[TRAITS.token_id] * 3, 302]
-    assert pixels(BLUE).num_rows(TRAITS) == 4
+    assert pixels(BLUE).num_rows == 4
 
 
 ONE = [

@@ -17,6 +17,7 @@ from tests.support.gemma import make_reference, save
 from tests.support.tiny import VOCAB_SIZE, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidRequest
+from unmask.image_fits import Cells, Size
 from unmask.images import ImageTraits, Pixels, place_images
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.registry import LoadedModel, load_model
@@ -25,11 +26,11 @@ from unmask.types import CanvasSchedule, Request, SamplingParams
 WIDTH, CELL, HIDDEN = 16, 4, 64
 SCHEDULE = CanvasSchedule(steps=6, entropy_bound=0.4, confidence=0.3)
 TRAITS = ImageTraits(
-    token_id=250, before=(251,), behind=(252,), cell=CELL, max_rows=60, sees_itself=True
+    token_id=250, before=(251,), behind=(252,), fit=Cells(CELL, 60), sees_itself=True
 )
 
 
-def encode(pixels: Tensor) -> Tensor:
+def encode(pixels: Tensor, source: Size) -> Tensor:
     """Stands in for a vision tower: a row of each cell, [N, C]."""
     cells = pixels.unfold(0, CELL, CELL).unfold(1, CELL, CELL).flatten(0, 1).flatten(1).float()
     generator = torch.Generator().manual_seed(5)
@@ -62,7 +63,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 def picture(rows: int, columns: int, seed: int) -> Pixels:
     height, width = rows * CELL, columns * CELL
     data = np.random.default_rng(seed).integers(0, 256, height * width * 3, np.uint8).tobytes()
-    return Pixels(data, height, width, digest=bytes([seed]) * 16)
+    return Pixels(data, height, width, bytes([seed]) * 16, rows * columns, (height, width))
 
 
 def request(
@@ -100,7 +101,8 @@ def answer_of_loop(loaded: LoadedModel, asked: Request) -> list[int]:
             encode(
                 torch.frombuffer(bytearray(image.pixels.data), dtype=torch.uint8).view(
                     image.pixels.height, image.pixels.width, 3
-                )
+                ),
+                image.pixels.source,
             ),
         )
         for image in asked.images

@@ -20,16 +20,17 @@ from transformers.models.gemma4 import Gemma4VisionConfig
 from tests.support.canvases import load
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
+from unmask.image_fits import Cells
 from unmask.images import ImageTraits
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.registry import LoadedModel, load_model
 from unmask.models.vision.gemma4_config import read_vision_config
-from unmask.models.vision.image_traits import read_image_traits
+from unmask.models.vision.gemma4_traits import read_image_traits
 
 FOLDER = GOLDEN / "dgemma_images"
 NUM_IMAGES = 3
 TOWER = "model.encoder.vision_tower."
-TRAITS = ImageTraits(508, (509,), (510,), cell=12, max_rows=70, sees_itself=True)
+TRAITS = ImageTraits(508, (509,), (510,), Cells(12, 70), sees_itself=True)
 Change = Callable[[dict[str, Tensor]], object]
 
 
@@ -41,7 +42,8 @@ def golden() -> dict[str, Tensor]:
 def vision_of(model: Any) -> Callable[[Tensor], Tensor]:
     assert isinstance(model, CanvasDecoder)
     assert model.vision is not None
-    return model.vision
+    vision = model.vision
+    return lambda pixels: vision(pixels, (1, 1))
 
 
 def raw_config(**changes: Any) -> dict[str, Any]:
@@ -209,7 +211,7 @@ def test_the_published_configuration_is_read() -> None:
     published = Path(__file__).parent.parent / "published" / "diffusion-gemma-26b.json"
     raw = json.loads(published.read_text())["config"]
     traits = read_image_traits(raw, FOLDER.parent)
-    assert traits == ImageTraits(258880, (255999,), (258882,), 48, 280, sees_itself=True)
+    assert traits == ImageTraits(258880, (255999,), (258882,), Cells(48, 280), sees_itself=True)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,10 @@ def traits_with(folder: Path, file: str, content: object) -> ImageTraits | None:
 def test_the_number_of_rows_is_of_the_processor_else_of_the_configuration(tmp_path: Path) -> None:
     def rows(file: str, content: object) -> int | None:
         traits = traits_with(tmp_path, file, content)
-        return None if traits is None else traits.max_rows
+        if traits is None:
+            return None
+        assert isinstance(traits.fit, Cells)
+        return traits.fit.max_rows
 
     assert rows("preprocessor_config.json", {}) == 60
     assert rows("preprocessor_config.json", PROCESSOR) == 60

@@ -45,7 +45,7 @@ def images_of(model: CanvasDecoder, golden: dict[str, Tensor], token_id: int) ->
     (starts,), (ends,) = (is_image.diff().eq(sign).nonzero(as_tuple=True) for sign in (1, -1))
     pixels = [golden[f"pixels.{i}"].to(model.embedding.device) for i in range(len(starts))]
     return [
-        Image(start, end, model.vision(image))
+        Image(start, end, model.vision(image, (1, 1)))
         for start, end, image in zip(starts.tolist(), ends.tolist(), pixels, strict=True)
     ]
 

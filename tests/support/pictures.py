@@ -9,6 +9,7 @@ from PIL import Image
 from tests.api.fake_client import MODEL
 from tests.support.tiny import byte_tokenizer
 from unmask.image_files import read_image
+from unmask.image_fits import Cells
 from unmask.images import ImageTraits, Pixels
 from unmask.tokenizer import Tokenizer
 from unmask.types import ModelInfo
@@ -68,7 +69,7 @@ def _token_id() -> int:
 
 
 TRAITS = ImageTraits(
-    token_id=_token_id(), before=(300, 301), behind=(302,), cell=8, max_rows=6, sees_itself=True
+    token_id=_token_id(), before=(300, 301), behind=(302,), fit=Cells(8, 6), sees_itself=True
 )
 MODEL_OF_IMAGES: ModelInfo = replace(MODEL, max_model_len=1024, images=TRAITS)
 
@@ -80,5 +81,5 @@ def pixels(file: bytes) -> Pixels:
 
 def rows(file: bytes) -> list[int]:
     """Token ids of an image in a prompt."""
-    number = pixels(file).num_rows(TRAITS)
+    number = pixels(file).num_rows
     return [*TRAITS.before, *[TRAITS.token_id] * number, *TRAITS.behind]

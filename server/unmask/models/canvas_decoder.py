@@ -6,7 +6,7 @@ whole canvas. In a layer they differ only by a scalar and by the attention mask,
 kinds share one forward pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unmask.models.decoder import GatedMlp
 from unmask.models.gemma_config import Span
-from unmask.models.inputs import ForwardInputs
+from unmask.models.inputs import ForwardInputs, Vision
 from unmask.models.kv_cache import LayerShape
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
@@ -27,8 +27,6 @@ from unmask_kernels.moe.routing import route_softmax, router_logits
 from unmask_kernels.noise.vocabulary import Vocabulary
 from unmask_kernels.quantization.types import QuantizedRows
 
-Vision = Callable[[Tensor], Tensor]
-"""Vectors [N, C] of an image's rows, of its pixels [H, W, 3] uint8."""
 NO_CANVAS = 2**31 - 1  # larger than any number of rows
 PER_OUTPUT_NDIM = 2  # scales [E, N], one an output; scales of input groups have a third dimension
 
@@ -224,9 +222,7 @@ class CanvasDecoder:
         return self.vocabulary.logits(hidden)
 
     def _embed(self, step: ForwardInputs, canvas_of: Tensor | None) -> Tensor:
-        x = F.embedding(step.token_ids, self.embedding) * self._scale
-        if step.image_rows is not None and step.image_vectors is not None:
-            x.index_copy_(0, step.image_rows, step.image_vectors)
+        x = step.with_images(F.embedding(step.token_ids, self.embedding) * self._scale)
         if canvas_of is None or step.canvas_rows is None:
             return x
         assert step.soft is not None, "canvas rows are always conditioned, on zeros at first"

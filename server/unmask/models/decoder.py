@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask.models.inputs import ForwardInputs
+from unmask.models.inputs import ForwardInputs, Vision
 from unmask.models.kv_cache import LayerShape
 from unmask.models.lora import LowRank
 from unmask.models.rope import QueryScale, Rope, rope_tables
@@ -182,6 +182,7 @@ class Decoder:
             self._query_scales = c.query_scale.table(num_positions, weights.dtype, weights.device)
         # Of the attention's output projection, one a layer; for adapted rows only.
         self.draft_adapters: Sequence[LowRank] = ()
+        self.vision: Vision | None = None  # None: prompts have no images
 
     @property
     def layers(self) -> Sequence[LayerShape]:
@@ -253,9 +254,10 @@ class Decoder:
 
     def _embed(self, step: ForwardInputs) -> Tensor:
         if (mixture := step.mixture) is None:
-            return F.embedding(step.token_ids, self.embedding)
+            return step.with_images(F.embedding(step.token_ids, self.embedding))
         shares, mask = mixture.shares, mixture.mask_token_id
-        return mixed_embedding(step.token_ids, self.embedding, shares, mask)
+        mixed = mixed_embedding(step.token_ids, self.embedding, shares, mask)
+        return step.with_images(mixed)
 
     def _routing_blocks(self, positions: Tensor, num_rows: int) -> Tensor | None:
         """Routing blocks [num_rows] of rows at `positions` [T]; rows of padding are at zero."""

@@ -21,8 +21,8 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.gemma_config import FIELDS, GemmaConfig, Span, read_config
 from unmask.models.moe import take_stacked_experts
 from unmask.models.rope import rope_tables
+from unmask.models.vision.gemma4_traits import read_image_traits
 from unmask.models.vision.gemma4_weights import take_tower
-from unmask.models.vision.image_traits import read_image_traits
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.linear.ops import Linear, make_linear

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.images import ImageTraits
 from unmask.models.config_fields import ConfigFields
-from unmask.models.inputs import ForwardInputs
+from unmask.models.inputs import ForwardInputs, Vision
 from unmask.models.kv_cache import LayerShape
 from unmask.models.weights import Weights
 from unmask.types import (
@@ -30,6 +30,7 @@ class Model(Protocol):
 
     lm_head: Linear
     row_unit: int  # unit that rows are padded to; see `unmask_kernels.linear.padding`
+    vision: Vision | None  # None: prompts have no images
 
     @property
     def layers(self) -> Sequence[LayerShape]:
@@ -99,4 +100,5 @@ class Family:
     attentions: tuple[AttentionPattern, ...] = ()  # that only `model.attention` tells apart
     block_attention: AttentionPattern | None = None  # of D2F's weights, or of `--attention block`
     named: re.Pattern[str] | None = None  # names that tell it from another of its architecture
+    is_own: Callable[[RawConfig], bool] | None = None  # False for another model of that name
     images: Callable[[RawConfig, Path], ImageTraits | None] | None = None  # of config and folder

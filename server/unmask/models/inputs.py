@@ -1,6 +1,6 @@
 """Inputs of a forward pass: tensors of a step, and the attention plan of each layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from unmask.image_fits import Size
 from unmask.models.kv_cache import KVCache, LayerShape
 from unmask_kernels.attention.ops import AttentionPlan, make_plan
 from unmask_kernels.attention.tiles import ToDevice
+
+Vision = Callable[[Tensor, Size], Tensor]
+"""Vectors [N, C] of an image's rows, of its pixels [H, W, 3] uint8 and of its size before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,12 @@ class ForwardInputs:
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
     image_rows: Tensor | None = None  # [I] int64, indices into T; None: no row is of an image
     image_vectors: Tensor | None = None  # [I, C], in place of these rows' embeddings
+
+    def with_images(self, embeddings: Tensor) -> Tensor:
+        """Embeddings [T, C], which are overwritten in rows of images."""
+        if self.image_rows is not None and self.image_vectors is not None:
+            embeddings.index_copy_(0, self.image_rows, self.image_vectors)
+        return embeddings
 
 
 def plan_layers(

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.noise import NoiseGraphs, capture_noise
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
+from unmask.engine.run.images import ImageEncoder
 from unmask.engine.run.noise import (
     Canvases,
     begin,
@@ -20,7 +20,6 @@ from unmask.engine.run.noise import (
 from unmask.engine.run.noise_paths import GrammarPaths
 from unmask.engine.run.pending import PendingStep, SampledTokens
 from unmask.engine.schedule.batch import StepBatch
-from unmask.engine.schedule.image_rows import StepImages
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.inputs import ForwardInputs
 from unmask.models.weights import Progress
@@ -37,6 +36,7 @@ class NoiseRunner:
     canvases: Canvases
     graphs: NoiseGraphs | None
     paths: GrammarPaths
+    images: ImageEncoder
 
     @classmethod
     def create(
@@ -62,7 +62,8 @@ class NoiseRunner:
         if limits.has_graphs:
             graphs = capture_noise(device, canvases, info.canvas, progress, recorder)
         paths = GrammarPaths(model, device.staging, info.vocab_size)
-        return cls(device, model, info.canvas, canvases, graphs, paths)
+        images = ImageEncoder(model.vision, device.staging)
+        return cls(device, model, info.canvas, canvases, graphs, paths, images)
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> PendingStep:
@@ -74,28 +75,13 @@ class NoiseRunner:
                 return pending
         return PendingStep.send(batch, started_s, self._denoise(batch))
 
-    def _with_images(self, inputs: ForwardInputs, images: StepImages) -> ForwardInputs:
-        """The inputs with vectors for rows of images, each of which is encoded alone."""
-        vision, staging = self.model.vision, self.device.staging
-        assert vision is not None, "a model without a vision tower takes no images"
-        vectors = list[Tensor]()
-        for image, start, end, first in images.parts:
-            pixels = image.pixels
-            array = np.frombuffer(pixels.data, np.uint8).reshape(pixels.height, pixels.width, 3)
-            encoded = vision(torch.from_numpy(array.copy()).to(staging.device))
-            vectors.append(encoded[first : first + end - start])
-        rows = np.concatenate([np.arange(part.start, part.end) for part in images.parts])
-        [image_rows] = staging.to_device([rows])
-        return replace(inputs, image_rows=image_rows, image_vectors=torch.cat(vectors))
-
     def _denoise(self, batch: StepBatch) -> SampledTokens | None:
         """An eager step; the drafts of finished canvases are selected."""
         device, canvases, staging = self.device, self.canvases, self.device.staging
         rows = row_inputs(batch, canvases).to_device(staging)
         plans = device.plans(batch, staging.to_device)
         inputs = ForwardInputs(rows.token_ids, rows.positions, rows.slots, plans, device.cache)
-        if batch.images is not None:
-            inputs = self._with_images(inputs, batch.images)
+        inputs = self.images.with_images(inputs, batch.images)
         vocab_size = device.loaded.info.vocab_size
         if not len(batch.hidden_rows):
             [wanted] = staging.to_device([np.empty(0, np.int64)])

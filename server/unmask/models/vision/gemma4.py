@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask.image_fits import Size
 from unmask.models.vision.gemma4_config import HALVES, NUM_AXES, VisionConfig
 
 NUM_COLOURS = 3
@@ -131,11 +132,11 @@ class VisionTower:
     standardization: Standardization | None
     projection: Tensor  # [hidden size of the text model, C]
 
-    def __call__(self, pixels: Tensor) -> Tensor:
+    def __call__(self, pixels: Tensor, source: Size) -> Tensor:
         """Rows [N, C] of an image [H, W, 3] of whole cells, in uint8; C is the text model's.
 
         A row is a cell, from left to right and from top to bottom. It is in the dtype of the
-        weights, and takes the place of a scaled embedding.
+        weights, and takes the place of a scaled embedding. Nothing depends on the `source`'s size.
         """
         height, width, _ = pixels.shape
         assert height % self.config.cell == width % self.config.cell == 0, "no whole cells"

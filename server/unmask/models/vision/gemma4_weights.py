@@ -1,15 +1,10 @@
 """Tensors of Gemma 4's vision tower; a checkpoint that lacks one serves text alone."""
 
-import logging
-from collections.abc import Iterator, Mapping
-
 import torch
 from torch import Tensor
 
-from unmask.models.adapted import AdaptedTensor
-from unmask.models.copies import Stored
 from unmask.models.family import RawConfig
-from unmask.models.shards import StoredTensor
+from unmask.models.vision.fitting import Shapes, fits, leave_out
 from unmask.models.vision.gemma4 import (
     NUM_COLOURS,
     ClippedLinear,
@@ -20,18 +15,15 @@ from unmask.models.vision.gemma4 import (
     VisionTower,
 )
 from unmask.models.vision.gemma4_config import NUM_AXES, VisionConfig, read_vision_config
-from unmask.models.weights import UNUSED, Weights
+from unmask.models.weights import Weights
 
-TOWER, EMBED = "model.encoder.vision_tower.", "model.encoder.embed_vision."
+TOWER, EMBED = PREFIXES = "model.encoder.vision_tower.", "model.encoder.embed_vision."
 PROJECTION = f"{EMBED}embedding_projection.weight"
 NORMS = (
     *("input_layernorm", "post_attention_layernorm"),
     *("pre_feedforward_layernorm", "post_feedforward_layernorm"),
 )
 BOUNDS = ("input_min", "input_max", "output_min", "output_max")
-MATRIX_NDIM = 2
-Shapes = Mapping[str, tuple[int, ...]]
-logger = logging.getLogger(__name__)
 
 
 def take_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> VisionTower | None:
@@ -43,34 +35,10 @@ def take_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> VisionTowe
     config = read_vision_config(raw) if weights.with_images else None
     if config is not None and any(name.startswith(TOWER) for name in weights.names):
         shapes = _shapes(config, num_outputs)
-        problem = next(_problems(shapes, weights), None)
-        if problem is None:
+        if fits(shapes, weights, PREFIXES):
             return _read(config, shapes, weights)
-        logger.warning("images are not taken, as the vision tower is not read: %s", problem)
-    for prefix in (TOWER, EMBED):
-        weights.drop_prefix(prefix)
+    leave_out(weights, PREFIXES)
     return None
-
-
-def _problems(shapes: Shapes, weights: Weights) -> Iterator[str]:
-    for name, shape in shapes.items():
-        if (stored := weights.stored(name)) is None:
-            yield f"there is no {name}"
-        elif tuple(stored.shape) != shape:
-            yield f"{name} is {tuple(stored.shape)}, expected {shape}"
-        elif not _is_readable(stored):
-            yield f"{name} is in a format that is not supported for it"
-    for name in weights.names:
-        if name.startswith((TOWER, EMBED)) and name not in shapes and not UNUSED.search(name):
-            yield f"unexpected {name}"
-
-
-def _is_readable(stored: Stored) -> bool:
-    """True for floats, and for matrices that are dequantized."""
-    tensor = stored.base if isinstance(stored, AdaptedTensor) else stored
-    if isinstance(tensor, Tensor | StoredTensor):
-        return tensor.dtype.is_floating_point
-    return len(tensor.shape) == MATRIX_NDIM
 
 
 def _shapes(config: VisionConfig, num_outputs: int) -> Shapes:
@@ -147,6 +115,5 @@ def _read(config: VisionConfig, shapes: Shapes, weights: Weights) -> VisionTower
         standardization=standardization,
         projection=weights.take(PROJECTION, shapes[PROJECTION]),
     )
-    for name in [name for name in weights.names if name.startswith((TOWER, EMBED))]:
-        weights.drop(name)  # `UNUSED`
+    leave_out(weights, PREFIXES)  # buffers without use
     return tower

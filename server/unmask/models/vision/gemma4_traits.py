@@ -1,26 +1,26 @@
 """Images of a Gemma 4 checkpoint: its configuration and the files of its processor."""
 
 import logging
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from unmask.errors import InvalidCheckpoint
+from unmask.image_fits import Cells
 from unmask.images import ImageTraits
-from unmask.json_file import read_json
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.config_values import Range
 from unmask.models.family import RawConfig
 from unmask.models.vision.gemma4_config import VisionConfig, read_vision_config
+from unmask.models.vision.processor import (
+    BICUBIC,
+    Processor,
+    check_factor,
+    read_processor,
+    token_of,
+)
 
-# In this order, as transformers reads them; in the first, the processor of images has a field.
-NESTED, PLAIN, FIELD = "processor_config.json", "preprocessor_config.json", "image_processor"
 # Defaults of transformers' classes.
 IMAGE, BEFORE, BEHIND = 258_880, 255_999, 258_882
 DEFAULT_ROWS, DEFAULT_PATCH, DEFAULT_POOLING = 280, 16, 3
-BICUBIC = 3  # Pillow's number
-FACTOR = 1 / 255  # of colours of 8 bits
 PROCESSOR = ConfigFields(
     read=frozenset(
         (
@@ -45,7 +45,7 @@ PROCESSOR = ConfigFields(
         "resample": (BICUBIC,),
     },
 )
-TOKENS, ROWS = Range(0, 2**24), Range(1, 2**14)
+ROWS = Range(1, 2**14)
 logger = logging.getLogger(__name__)
 
 
@@ -57,30 +57,17 @@ def read_image_traits(raw: RawConfig, folder: Path) -> ImageTraits | None:
     """
     try:
         vision = read_vision_config(raw)
-        return None if vision is None else _traits(raw, vision, _read_processor(folder))
+        return None if vision is None else _traits(raw, vision, read_processor(folder))
     except InvalidCheckpoint as error:
         logger.warning("images are not taken: %s", error)
         return None
 
 
-def _read_processor(folder: Path) -> tuple[str, Mapping[str, Any]] | None:
-    """Fields of the processor of images, and the file that has them, if there is one."""
-    nested = read_json(folder / NESTED, optional=True).get(FIELD)
-    if nested is not None:
-        if not isinstance(nested, Mapping):
-            raise InvalidCheckpoint(f"{NESTED}: {FIELD} must be an object, got {nested!r:.60}")
-        return NESTED, nested
-    plain = read_json(folder / PLAIN, optional=True)
-    return (PLAIN, plain) if plain else None
-
-
-def _traits(
-    raw: RawConfig, vision: VisionConfig, processor: tuple[str, Mapping[str, Any]] | None
-) -> ImageTraits:
+def _traits(raw: RawConfig, vision: VisionConfig, processor: Processor | None) -> ImageTraits:
     rows = raw.get("vision_soft_tokens_per_image", DEFAULT_ROWS)
     if processor is not None:
-        _check_processor(*processor, vision)
-        rows = processor[1].get("max_soft_tokens") or rows
+        _check_processor(processor, vision)
+        rows = processor.fields.get("max_soft_tokens") or rows
     if not ROWS.holds(rows):
         raise InvalidCheckpoint(f"the rows of an image must be a {ROWS}, got {rows!r:.40}")
     if rows * vision.pooling > vision.num_positions:
@@ -89,27 +76,17 @@ def _traits(
             f"vision_config.position_embedding_size is {vision.num_positions}"
         )
     return ImageTraits(
-        token_id=_token(raw, "image_token_id", IMAGE),
-        before=(_token(raw, "boi_token_id", BEFORE),),
-        behind=(_token(raw, "eoi_token_id", BEHIND),),
-        cell=vision.cell,
-        max_rows=rows,
+        token_id=token_of(raw, "image_token_id", IMAGE),
+        before=(token_of(raw, "boi_token_id", BEFORE),),
+        behind=(token_of(raw, "eoi_token_id", BEHIND),),
+        fit=Cells(vision.cell, rows),
         sees_itself=raw["text_config"].get("use_bidirectional_attention") == "vision",
     )
 
 
-def _token(raw: RawConfig, name: str, default: int) -> int:
-    """A token id of a `config.json`, in the vocabulary."""
-    token_id, vocab_size = raw.get(name, default), raw["text_config"]["vocab_size"]
-    if not TOKENS.holds(token_id) or token_id >= vocab_size:
-        raise InvalidCheckpoint(
-            f"config.json: {name} {token_id!r:.40} is not in a vocabulary of {vocab_size}"
-        )
-    return int(token_id)
-
-
-def _check_processor(file: str, fields: Mapping[str, Any], vision: VisionConfig) -> None:
+def _check_processor(processor: Processor, vision: VisionConfig) -> None:
     """Raise `InvalidCheckpoint` for a processor that scales or cuts images in another way."""
+    file, fields = processor
     check_fields(fields, PROCESSOR, file)
     sizes = {
         "patch_size": (DEFAULT_PATCH, vision.patch_size),
@@ -121,9 +98,7 @@ def _check_processor(file: str, fields: Mapping[str, Any], vision: VisionConfig)
             raise InvalidCheckpoint(
                 f"{file}: {name} is {given!r:.40}, but vision_config has {expected}"
             )
-    factor = fields.get("rescale_factor") or FACTOR
-    if not isinstance(factor, float) or not math.isclose(factor, FACTOR, rel_tol=1e-4):
-        raise InvalidCheckpoint(f"{file}: rescale_factor must be 1 / 255, got {factor!r:.40}")
+    check_factor(processor)
     for name, neutral in (("image_mean", 0), ("image_std", 1)):
         given = fields.get(name)
         values = given if isinstance(given, list) else [neutral if given is None else given]

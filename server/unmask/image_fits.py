@@ -1,0 +1,106 @@
+"""Ways to fit an image to a vision tower: to whole cells, or to tiles."""
+
+import math
+from dataclasses import dataclass
+
+Size = tuple[int, int]
+"""Height and width."""
+SHRINKS_ABOVE = 1.1  # a map's length, as a multiple of the most tiles'
+DIGITS = 7  # of a length in patches, before it is cut to a whole number
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """An image is scaled to whole cells, each of which is a row of a prompt (Gemma 4)."""
+
+    size: int  # pixels, height and width
+    max_rows: int
+
+    def scaled(self, height: int, width: int) -> Size:
+        """Height and width in pixels of an image that is scaled to the most cells that fit.
+
+        Its shape is kept to a cell, as Gemma 4's processor does (transformers).
+        """
+        cell, most = self.size, self.max_rows
+        factor = math.sqrt(most * cell**2 / (height * width))
+        rows, columns = int(factor * height / cell), int(factor * width / cell)
+        if rows == 0:
+            rows, columns = 1, min(width // height, most)
+        elif columns == 0:
+            rows, columns = min(height // width, most), 1
+        return rows * cell, columns * cell
+
+    def num_rows(self, height: int, width: int) -> int:
+        """Rows of a prompt for an image of this size."""
+        scaled_height, scaled_width = self.scaled(height, width)
+        return (scaled_height // self.size) * (scaled_width // self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class TileMap:
+    """The patches of an image's tiles as one map.
+
+    Padding of `cut` rows and columns is cut off at either side. A map that is still too large is
+    shrunk to the size `shrunk`.
+    """
+
+    tiles: Size
+    cut: Size
+    shrunk: Size | None
+    size: Size  # patches that are left
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """An image is a small copy of itself and the tiles that it is cut into (LLaVA's anyres).
+
+    The copy is squeezed to one tile. For the tiles, the image is scaled to one of `shapes` with its
+    own shape, and padded.
+    """
+
+    size: int  # pixels of a tile, height and width
+    side: int  # patches of a tile, height and width
+    shapes: tuple[Size, ...]  # in pixels; whole tiles
+    max_tiles: int  # patches of more are shrunk to as many
+
+    def shape_of(self, height: int, width: int) -> Size:
+        """The shape that keeps most pixels of an image, and wastes least of its own."""
+        best, most, least = self.shapes[0], 0, math.inf
+        for shape in self.shapes:
+            scale = min(shape[1] / width, shape[0] / height)
+            scaled = int(width * scale) * int(height * scale)
+            kept = min(scaled, height * width)
+            wasted = shape[0] * shape[1] - kept
+            if kept > most or (kept == most and wasted < least):
+                best, most, least = shape, kept, wasted
+        return best
+
+    def scaled(self, height: int, width: int) -> Size:
+        """Height and width in pixels of an image that is scaled to fit its shape."""
+        shape = self.shape_of(height, width)
+        across, down = shape[1] / width, shape[0] / height
+        if across < down:
+            return min(math.ceil(height * across), shape[0]), shape[1]
+        return shape[0], min(math.ceil(width * down), shape[1])
+
+    def map_of(self, height: int, width: int) -> TileMap:
+        """The map of an image of this size."""
+        shape = self.shape_of(height, width)
+        tiles = shape[0] // self.size, shape[1] // self.size
+        rows, columns = tiles[0] * self.side, tiles[1] * self.side
+        cut = 0, 0
+        if width / height > columns / rows:
+            cut = (rows - int(round(height * (columns / width), DIGITS))) // 2, 0
+        else:
+            cut = 0, (columns - int(round(width * (rows / height), DIGITS))) // 2
+        rows, columns = rows - 2 * cut[0], columns - 2 * cut[1]
+        ratio = math.sqrt(rows * columns / (self.max_tiles * self.side**2))
+        if ratio <= SHRINKS_ABOVE:
+            return TileMap(tiles, cut, None, (rows, columns))
+        shrunk = max(1, int(rows // ratio)), max(1, int(columns // ratio))
+        return TileMap(tiles, cut, shrunk, shrunk)
+
+    def num_rows(self, height: int, width: int) -> int:
+        """Rows of a prompt for an image of this size: its copy's, then lines that each end."""
+        rows, columns = self.map_of(height, width).size
+        return self.side**2 + rows * (columns + 1)
