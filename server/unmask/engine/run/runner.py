@@ -12,6 +12,7 @@ from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
 from unmask.engine.run.graphs.sampling import SamplingGraphs, capture_sampling
+from unmask.engine.run.images import ImageEncoder
 from unmask.engine.run.inputs import RowInputs, SamplingInputs, SamplingOptions
 from unmask.engine.run.pending import PendingStep, SampledTokens
 from unmask.engine.run.sampling import sample
@@ -49,6 +50,7 @@ class MaskRunner:
     open_tokens: Tensor  # [rows of the table + 1, MAX_BLOCK_LENGTH] int64; the last is a dummy
     forward_graphs: ForwardGraphs | None
     sampling_graphs: SamplingGraphs | None
+    images: ImageEncoder
     traces: Traces = field(default_factory=Traces)
 
     @classmethod
@@ -72,7 +74,8 @@ class MaskRunner:
             sampling = capture_sampling(
                 device, info.mask_token_id, forward, open_tokens, progress, recorder
             )
-        return cls(device, info.mask_token_id, open_tokens, forward, sampling)
+        images = ImageEncoder(device.loaded.model.vision, device.staging)
+        return cls(device, info.mask_token_id, open_tokens, forward, sampling, images)
 
     @property
     def keeps_open_tokens(self) -> bool:
@@ -99,7 +102,7 @@ class MaskRunner:
         return PendingStep.send(batch, started_s, sampled)
 
     def _replay_forward(self, batch: StepBatch, rows: RowInputs) -> bool:
-        if self.forward_graphs is None:
+        if self.forward_graphs is None or batch.images is not None:
             return False
         return self.forward_graphs.replay(rows, self.device.plans(batch, on_host))
 
@@ -128,7 +131,7 @@ class MaskRunner:
             mixture=None if rows.shares is None else Mixture(rows.shares, self.mask_token_id),
             wanted=wanted,
         )
-        return device.loaded.model.forward(inputs)
+        return device.loaded.model.forward(self.images.with_images(inputs, batch.images))
 
     def _sample(self, batch: StepBatch, hidden: Tensor) -> SampledTokens:
         """Sample the scored rows eagerly.

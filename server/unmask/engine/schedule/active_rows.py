@@ -28,6 +28,7 @@ def active_rows(batch: StepBatch) -> StepBatch:
         is_known=batch.is_known[kept],
         adapted=batch.adapted[kept],
         shares=None if batch.shares is None else batch.shares[kept],
+        images=None if batch.images is None else batch.images.of_rows(kept),
         query_starts=before[batch.query_starts],
         hidden_rows=before[batch.hidden_rows],
     )

@@ -23,7 +23,8 @@ def check_images(request: Request, model: ModelInfo, limits: EngineLimits) -> No
         raise InvalidRequest(f"{model.name} takes no images", field="messages")
     if request.given_answer:
         raise InvalidRequest("a prompt with images cannot be read", field="messages")
-    largest = max(image.end - image.start for image in request.images)
+    seen_whole = [image for image in request.images if image.sees_itself]
+    largest = max((image.end - image.start for image in seen_whole), default=0)
     if largest > limits.max_batch_tokens:
         raise InvalidRequest(
             f"an image takes {largest} tokens, but a step, which must hold all of it, holds "

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from unmask.engine.schedule.query_range import IntArray
+from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.span import Span
 from unmask.images import ImageRows
 
@@ -48,10 +48,30 @@ class StepImages:
                 first_keys[start:end] = image.start
         return cls(parts, first_keys)
 
+    @property
+    def rows(self) -> IntArray:
+        """Rows of the step that are of images, in the order of the parts."""
+        return np.concatenate([np.arange(part.start, part.end) for part in self.parts])
+
+    def of_rows(self, kept: BoolArray) -> Self | None:
+        """The images of a step that has only the rows `kept` [T]; None if there is none."""
+        before = np.concatenate(([0], kept.cumsum()))
+        parts = list[ImagePart]()
+        for image, start, end, first in self.parts:
+            rows = start + kept[start:end].nonzero()[0]
+            for run in np.split(rows, (np.diff(rows) > 1).nonzero()[0] + 1):
+                if len(run):
+                    here = int(before[run[0]])
+                    of_image = first + int(run[0]) - start
+                    parts.append(ImagePart(image, here, here + len(run), of_image))
+        return type(self)(tuple(parts), self.first_keys[kept]) if parts else None
+
 
 def _parts(spans: Sequence[Span], query_starts: IntArray) -> Sequence[ImagePart]:
     parts = list[ImagePart]()
     for i, span in enumerate(spans):
+        if span.without_prompt:  # all of its prompt is masked
+            continue
         for image in span.sequence.request.images:
             start, end = max(image.start, span.query.start), min(image.end, span.query.end)
             if start < end:
