@@ -95,6 +95,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "CoDA-v0 1.7B Base and Instruct": Folder("coda", "full", shift=True),
     "RND1-Base-0910": Folder("rnd1", "full", shift=True),
     "DiffusionGemma-26B-A4B-it": Folder("dgemma", "canvas", block_length=16),
+    "SDAR-VL 4B and 8B, Instruct and Think": Folder("sdar_vl", "block_causal", block_length=4),
     "MDLM": Folder("mdlm", "full"),
     "BD3-LM, blocks of 4, 8 and 16": Folder("bd3lm", "block_causal", block_length=8),
 }

@@ -83,6 +83,8 @@ PUBLISHED = [
     ("coda", {"use_sliding_window": True}, "use_sliding_window"),
     ("dream", {"rope_scaling": {"rope_type": "yarn", "llama_4_scaling_beta": 0.1}}, "llama_4_s"),
     ("dgemma", {"text_config": {"num_kv_shared_layers": 4}}, r"text_config\.num_kv_shared_layers"),
+    ("sdar_vl", {"text_config": {"expert_capacity": 4}}, r"text_config\.expert_capacity: 4"),
+    ("sdar_vl", {"video_crops": 4}, "video_crops: 4"),
 ]
 
 

@@ -50,6 +50,7 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("idlm", "idlm"),
         ("wedlm", "wedlm"),
         ("dgemma", "diffusion-gemma"),
+        ("sdar_vl", "sdar-vl"),
     ],
 )
 def test_a_folder_without_architectures_is_known_by_its_model_type(

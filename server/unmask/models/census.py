@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MULTIMODAL = "images and text; of such models DiffusionGemma is served"
+MULTIMODAL = "images and text; of such models DiffusionGemma and SDAR-VL are served"
 RESEARCH = "a research model with time conditioning and a head of its own"
 
 
@@ -95,6 +95,12 @@ SERVED = (
         "diffusion-gemma",
         "text and images",
     ),
+    Published(
+        "SDAR-VL 4B and 8B, Instruct and Think",
+        ("LlavaOnevisionForConditionalGeneration",),
+        "sdar-vl",
+        "text and images, no videos; told by the model type of its text",
+    ),
     Published("MDLM", ("MDLM",), "mdlm", "with `--tokenizer`, as GPT-2's is not beside it"),
     Published(
         "BD3-LM, blocks of 4, 8 and 16",
@@ -148,7 +154,7 @@ REFUSED = (
     Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
     Published("LLaDA-V, LLaDA-MedV", ("LlavaLLaDAModelLM",), note=MULTIMODAL),
     Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
-    Published("Dimple, Dream-VL, Dream-VLA, SDAR-VL, Fast-dVLM", note=MULTIMODAL),
+    Published("Dimple, Dream-VL, Dream-VLA, Fast-dVLM", note=MULTIMODAL),
     Published(
         "Nemotron-Labs-Diffusion-VLM-8B", ("NemotronLabsDiffusionVLMModel",), note=MULTIMODAL
     ),

@@ -26,6 +26,7 @@ from unmask.models import (
     relatives,
     sdar,
     sdar_moe,
+    sdar_vl,
     wedlm,
 )
 from unmask.models.adapters import check_beside, merge_adapters
@@ -75,6 +76,7 @@ FAMILIES: tuple[Family, ...] = (
     mdlm.FAMILY,
     bd3lm.FAMILY,
     diffusion_gemma.FAMILY,
+    sdar_vl.FAMILY,
 )
 
 # Common autoregressive classes of transformers, for a clearer error message.
@@ -188,7 +190,7 @@ def load_model(
             weights.num_tokens = info.vocab_size
         weights.with_images = info.images is not None
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
-        if getattr(model, "vision", None) is None:
+        if model.vision is None:
             info = replace(info, images=None)
         weights.close()
         _log_formats(weights)
@@ -223,7 +225,10 @@ def family_of(checkpoint: Checkpoint) -> Family:
     """
     model_type = checkpoint.config.get("model_type")
     for name in checkpoint.architectures:
-        if matches := [family for family in FAMILIES if name in family.architectures]:
+        if named := [family for family in FAMILIES if name in family.architectures]:
+            matches = [f for f in named if f.is_own is None or f.is_own(checkpoint.config)]
+            if not matches:
+                raise _autoregressive(name)
             return _best_match(matches, checkpoint)
     if not checkpoint.config.get("architectures") and (
         matches := [family for family in FAMILIES if model_type in family.model_types]
@@ -238,19 +243,26 @@ def find_family(architecture: str) -> Family:
     for family in FAMILIES:
         if architecture in family.architectures:
             return family
-    names = dict.fromkeys(name for family in FAMILIES for name in family.architectures)
-    known = ", ".join(names)
     if AUTOREGRESSIVE.match(architecture):
-        raise InvalidCheckpoint(
-            f"{architecture} is the class of an autoregressive model; unmask serves diffusion "
-            f"language models only: {known}. For one that carries the other's class, name its own "
-            "with --hf-overrides"
-        )
+        raise _autoregressive(architecture)
     reason = reason_for_refusal(architecture)
     because = "" if reason is None else f": {reason}"
     raise InvalidCheckpoint(
-        f"architecture {architecture} is not supported{because}; supported are {known}"
+        f"architecture {architecture} is not supported{because}; supported are {_known()}"
     )
+
+
+def _autoregressive(architecture: str) -> InvalidCheckpoint:
+    return InvalidCheckpoint(
+        f"{architecture} is the class of an autoregressive model; unmask serves diffusion "
+        f"language models only: {_known()}. For one that carries the other's class, name its own "
+        "with --hf-overrides"
+    )
+
+
+def _known() -> str:
+    """All architectures."""
+    return ", ".join(dict.fromkeys(name for f in FAMILIES for name in f.architectures))
 
 
 def _best_match(families: list[Family], checkpoint: Checkpoint) -> Family:

@@ -28,9 +28,17 @@ FIELDS = QWEN_FIELDS.joined(
 
 
 def build(
-    raw: RawConfig, weights: Weights, num_positions: int, take_mlp: TakeMlp | None = None
+    raw: RawConfig,
+    weights: Weights,
+    num_positions: int,
+    take_mlp: TakeMlp | None = None,
+    *,
+    prefix: str = "",
 ) -> Decoder:
-    """Dense decoder, or one with the MLPs of `take_mlp`; raises `InvalidCheckpoint`."""
+    """Dense decoder, or one with the MLPs of `take_mlp`; raises `InvalidCheckpoint`.
+
+    Names of all tensors begin with `prefix`.
+    """
     has_bias = bool(raw.get("attention_bias"))
     return build_decoder(
         raw,
@@ -40,6 +48,8 @@ def build(
         qkv_bias=has_bias,
         out_bias=has_bias,
         qk_norm=True,
+        root=f"{prefix}model.",
+        head=f"{prefix}lm_head.weight",
     )
 
 

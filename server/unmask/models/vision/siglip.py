@@ -1,0 +1,121 @@
+"""SigLIP's vision tower, and LLaVA-OneVision's projector to a text model (transformers 5.23).
+
+A row of the tower is a patch. It has full attention to all patches of its tile. Tiles of an image
+are computed in batches of one size, so results depend on the image alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask.image_fits import Size, Tiles
+from unmask.models.vision.siglip_config import NUM_COLOURS, SiglipConfig
+from unmask.models.vision.tile_map import pack
+
+TILES_AT_ONCE = 8  # of the published size they take 100 MiB
+LARGEST, MIDDLE = 255.0, 0.5  # value of a colour; mean and deviation, of the largest
+
+
+@dataclass(frozen=True, slots=True)
+class BiasedLinear:
+    """Linear layer with a bias."""
+
+    weight: Tensor  # [N, K]
+    bias: Tensor  # [N]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs [..., N] of rows `x` [..., K]."""
+        return F.linear(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Norm by mean and deviation (Ba et al., 2016)."""
+
+    weight: Tensor  # [C]
+    bias: Tensor  # [C]
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Normed rows [..., C]."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True, slots=True)
+class SiglipLayer:
+    """Attention within tiles, then an MLP with the tanh form of GELU, each after a norm."""
+
+    attention_norm: LayerNorm
+    qkv: BiasedLinear
+    out: BiasedLinear
+    mlp_norm: LayerNorm
+    up: BiasedLinear
+    down: BiasedLinear
+    num_heads: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows [B, T, C] of tiles after the layer."""
+        x = x + self._attend(self.attention_norm(x))
+        inner = F.gelu(self.up(self.mlp_norm(x)), approximate="tanh")
+        return x + self.down(inner)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        heads = self.qkv(x).view(*x.shape[:2], 3, self.num_heads, -1)  # [B, T, 3, H, D]
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Projector:
+    """MLP from the tower to the text model."""
+
+    first: BiasedLinear
+    second: BiasedLinear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows [..., C] of the text model."""
+        return self.second(F.gelu(self.first(x)))
+
+
+@dataclass(frozen=True, slots=True)
+class SiglipTower:
+    """Weights of the tower and of the projector, and images to rows of a prompt."""
+
+    config: SiglipConfig
+    tiles: Tiles
+    patches: BiasedLinear  # of the colours of a patch, [C, 3 * P * P]
+    positions: Tensor  # [T, C], embeddings of the patches of a tile
+    layers: Sequence[SiglipLayer]
+    projector: Projector
+    newline: Tensor  # [C] of the text model, at the end of each line of a map
+
+    def __call__(self, pixels: Tensor, source: Size) -> Tensor:
+        """Rows [N, C] of an image of the size `source`, whose tiles are `pixels` [B * S, S, 3].
+
+        First are the patches of the small copy, then those of the other tiles as one map without
+        padding. They are in the dtype of the weights.
+        """
+        size = self.config.image_size
+        tiles = pixels.view(-1, size, size, NUM_COLOURS)
+        rows = torch.cat([self._encode(some) for some in torch.split(tiles, TILES_AT_ONCE)])
+        packed = pack(rows[1:], self.tiles.side, self.tiles.map_of(*source), self.newline)
+        return torch.cat((rows[0], packed))
+
+    def _encode(self, tiles: Tensor) -> Tensor:
+        """Rows [B, T, C] of the text model, of tiles [B, S, S, 3]."""
+        x = self._embed(tiles)
+        for layer in self.layers:
+            x = layer(x)
+        return self.projector(x)
+
+    def _embed(self, tiles: Tensor) -> Tensor:
+        """Embeddings [B, T, C] of patches; a colour has all pixels of a patch side by side."""
+        side, size = self.config.side, self.config.patch_size
+        colours = (tiles[:, : side * size, : side * size].float() / LARGEST - MIDDLE) / MIDDLE
+        parts = colours.view(len(tiles), side, size, side, size, NUM_COLOURS)
+        patches = parts.permute(0, 1, 3, 5, 2, 4).flatten(3).flatten(1, 2)
+        return self.patches(patches.to(self.positions.dtype)) + self.positions
