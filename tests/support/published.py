@@ -20,6 +20,8 @@ Not confirmed, as no copy of the file was available:
 - WeDLM-8B: config.json is a quantized copy's, without the quantization; the numbers of heads, the
   vocabulary and what follows are Qwen3-8B's; added tokens are Qwen2.5's, as many as the authors'
   engine counts before its mask; no generation_config.json is written.
+- SDAR-VL-8B: files are of the authors' repository, whose processor_config.json is the smaller
+  model's; there is no tiny checkpoint of it here, but `tests/golden/sdar_vl`.
 - Chat templates are shortened to one question, vocabulary texts are made up, and all added tokens
   are special.
 """

@@ -23,6 +23,7 @@ class ImageEncoder:
 
     vision: Vision | None
     staging: Staging
+    max_kept_bytes: int = MAX_KEPT_BYTES
     kept: dict[bytes, Tensor] = field(default_factory=dict)  # by digest, the latest last
 
     def with_images(self, inputs: ForwardInputs, images: StepImages | None) -> ForwardInputs:
@@ -43,7 +44,7 @@ class ImageEncoder:
         if vectors is None:
             vectors = self._encode(pixels)
             num_bytes = vectors.nbytes + sum(other.nbytes for other in self.kept.values())
-            while self.kept and num_bytes > MAX_KEPT_BYTES:
+            while self.kept and num_bytes > self.max_kept_bytes:
                 num_bytes -= self.kept.pop(next(iter(self.kept))).nbytes
         self.kept[pixels.digest] = vectors
         return vectors
