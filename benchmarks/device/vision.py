@@ -63,13 +63,13 @@ def measure(
     tower = random_tower(config, TEXT_SIZE, device)
     size = config.cell
     pixels = torch.randint(256, (rows * size, columns * size, 3), device=device, dtype=torch.uint8)
-    peak_bytes = None
+    source, peak_bytes = (pixels.shape[0], pixels.shape[1]), None
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        tower(pixels)
+        tower(pixels, source)
         peak_bytes = torch.cuda.max_memory_allocated() - before
-    took = timed(lambda: tower(pixels))
+    took = timed(lambda: tower(pixels, source))
     num_patches = rows * columns * config.pooling**2
     floor_s = ceilings.floor_s(num_weight_bytes(tower), num_flops(config, num_patches))
     return {
