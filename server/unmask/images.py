@@ -22,7 +22,7 @@ class ImageTraits:
     sees_itself: bool  # each row sees all rows of its image; else those before it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Pixels:
     """An image as a model takes it: RGB of 8 bits, row after row.
 

@@ -120,13 +120,13 @@ class Hub:
 
 
 class Caller:
-    """One process: its requests, its automata, and what clients use there."""
+    """One process: its requests, and what clients use there."""
 
     channel: Channel
 
     def __init__(self, hub: Hub, on_listening: Callable[[], None]) -> None:
         self._hub, self._on_listening = hub, on_listening
-        self._automata = Receiver()
+        self._receiver = Receiver()
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._pushed: dict[str, PushedStream] = {}
         self._held: dict[str, int] = {}  # tokens of them that come later, as told
@@ -159,7 +159,7 @@ class Caller:
         """Abort the requests of a process that is gone."""
         for request_id in self._pumps:
             self._engine.abort(request_id)
-        self._automata.clear()
+        self._receiver.clear()
         for use in self.open_use():
             ended = replace(use, num_open=-use.num_open, num_choices=-use.num_choices)
             self._hub.share(self, ended)
@@ -178,7 +178,7 @@ class Caller:
                     if message.request_id in self._pumps:
                         self._engine.abort(message.request_id)
                 case Forget():
-                    self._automata.forget(message)
+                    self._receiver.forget(message)
                 case Recorded():
                     count(self._hub.metrics, message)
                 case Use():
@@ -207,7 +207,7 @@ class Caller:
     def _add(self, add: Add) -> None:
         """Queue a request, or refuse it."""
         self._told = None  # the process counts requests until a status comes, though it be the same
-        request = self._automata.request(add)
+        request = self._receiver.request(add)
         try:
             stream = self._engine.submit(request)
         except UnmaskError as error:

@@ -76,7 +76,7 @@ class RemoteStream(RequestStream, UnconfirmedStream):
 class RemoteEngine:
     """Checks requests in this process, and sends them to the hub; used from its event loop.
 
-    Grammars are compiled here, and each automaton is sent once.
+    Grammars are compiled here; each automaton and each image is sent once.
     """
 
     def __init__(self, metrics: RecordedMetrics, max_queue: int) -> None:
@@ -266,7 +266,7 @@ class RemoteEngine:
             self._channel.send(Connections(number))
 
     def _send_soon(self, message: Abort | Forget | Use) -> None:
-        """Send from any thread: automata and visits are collected wherever."""
+        """Send from any thread: automata, images and visits are collected wherever."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._channel.send, message)
 

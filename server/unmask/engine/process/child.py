@@ -54,7 +54,7 @@ class EngineLoop:
         self._sending = threading.Lock()
         self._wake = threading.Condition()
         self._commands: deque[Command] = deque()
-        self._automata = Receiver()
+        self._receiver = Receiver()
         self._choosing: set[str] = set()  # requests whose block length or mode is not chosen yet
         self._whole = WholeAnswers()
         self._step_runs: Silence | None = None  # since the step began
@@ -142,12 +142,12 @@ class EngineLoop:
                     self._choosing.discard(command.request_id)
                     events += engine.abort(command.request_id)
                 case Forget():
-                    self._automata.forget(command)
+                    self._receiver.forget(command)
         return events
 
     def _add(self, engine: "Engine", command: Add) -> list[Event]:
         """Queue a request; one that the engine cannot take fails alone."""
-        request = self._automata.request(command)
+        request = self._receiver.request(command)
         try:
             engine.add(request, command.counted)
         except InvalidRequest as error:  # checked before, so only a changed mind gets here

@@ -8,6 +8,7 @@ from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.requests import Counted
+from unmask.images import Pixels
 from unmask.metrics import BuildInfo
 from unmask.sampling_params import ModeName
 from unmask.tokenizer import Tokenizer
@@ -15,6 +16,7 @@ from unmask.types import ModelInfo, Refinement, Request
 
 FAILED = "the engine failed on this request; see the server's log"
 Labels = tuple[str, ...]
+Shared = TokenAutomaton | Pixels
 Choice = tuple[str, int | None, ModeName | None]
 
 
@@ -34,14 +36,15 @@ class Start:
 class Add:
     """A request for the engine, whose id is a number in words.
 
-    An automaton is sent once: `automata` are the numbers of all, `fresh` those not sent before.
-    Requests to a hub are not `counted` yet.
+    Automata and pixels of images are sent once: `automata` and `pixels` are the numbers of all,
+    `fresh` those not sent before. Requests to a hub are not `counted` yet.
     """
 
     request: Request
     automata: tuple[int, ...] = ()
-    fresh: tuple[tuple[int, TokenAutomaton], ...] = ()
+    fresh: tuple[tuple[int, Shared], ...] = ()
     counted: Counted | None = None
+    pixels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """An automaton that no request will need again."""
+    """An automaton, or pixels of an image, that no request will need again."""
 
     number: int
 

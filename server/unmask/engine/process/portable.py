@@ -1,14 +1,17 @@
-"""Requests on their way to another process, to which each automaton is sent once."""
+"""Requests on their way to another process, to which each automaton and image is sent once."""
 
 import itertools
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from unmask.decoding.automata.automaton import TokenAutomaton
-from unmask.engine.process.messages import Add, Forget
+from unmask.engine.process.messages import Add, Forget, Shared
 from unmask.engine.schedule.requests import Automata, Counted, Resolved
+from unmask.images import Pixels
 from unmask.types import Request
+
+BESIDE = Pixels(b"", 0, 0, b"")  # of an image whose pixels are sent beside its request
 
 
 def portable(request: Request, resolved: Resolved) -> Request:
@@ -18,10 +21,10 @@ def portable(request: Request, resolved: Resolved) -> Request:
 
 
 class Sender:
-    """Numbers the automata that another process has."""
+    """Numbers the automata and the pixels that another process has."""
 
     def __init__(self) -> None:
-        self._numbers = weakref.WeakKeyDictionary[TokenAutomaton, int]()
+        self._numbers: dict[int, int] = {}  # by the id of each
         self._next = itertools.count()
 
     def message(
@@ -31,19 +34,31 @@ class Sender:
         send: Callable[[Forget], None],
         counted: Counted | None = None,
     ) -> Add:
-        """The message for a request, with the automata that the other process does not have.
+        """The message for a request, with all that the other process does not have.
 
-        `send` is called from any thread once an automaton is not needed any more.
+        `send` is called from any thread once an automaton or an image is not needed any more.
         """
-        numbers, fresh = list[int](), list[tuple[int, TokenAutomaton]]()
-        for automaton in automata.parts:
-            number = self._numbers.get(automaton)
-            if number is None:
-                number = self._numbers[automaton] = next(self._next)
-                fresh.append((number, automaton))
-                weakref.finalize(automaton, send, Forget(number)).atexit = False
-            numbers.append(number)
-        return Add(request, tuple(numbers), tuple(fresh), counted)
+        fresh = list[tuple[int, Shared]]()
+        numbers = [self._number(part, send, fresh) for part in automata.parts]
+        pixels = [self._number(image.pixels, send, fresh) for image in request.images]
+        images = tuple(replace(image, pixels=BESIDE) for image in request.images)
+        request = replace(request, images=images)
+        return Add(request, tuple(numbers), tuple(fresh), counted, tuple(pixels))
+
+    def _number(
+        self, part: Shared, send: Callable[[Forget], None], fresh: list[tuple[int, Shared]]
+    ) -> int:
+        """Number of a part, which is `fresh` if it was not sent before."""
+        number = self._numbers.get(id(part))
+        if number is None:
+            number = self._numbers[id(part)] = next(self._next)
+            fresh.append((number, part))
+            weakref.finalize(part, self._forget, id(part), number, send).atexit = False
+        return number
+
+    def _forget(self, part_id: int, number: int, send: Callable[[Forget], None]) -> None:
+        self._numbers.pop(part_id, None)
+        send(Forget(number))
 
     def clear(self) -> None:
         """Note that the other process has none any more."""
@@ -51,21 +66,26 @@ class Sender:
 
 
 class Receiver:
-    """Keeps the automata of a `Sender` until it says that they are not needed."""
+    """Keeps the automata and the pixels of a `Sender` until it says that they are not needed."""
 
     def __init__(self) -> None:
-        self._automata: dict[int, TokenAutomaton] = {}
+        self._parts: dict[int, Any] = {}
 
     def request(self, add: Add) -> Request:
-        """The request of a message, with its automata."""
-        self._automata.update(add.fresh)
-        parts = tuple(self._automata[number] for number in add.automata)
-        return replace(add.request, compiled=Automata(parts) if parts else None)
+        """The request of a message, with its automata and images."""
+        self._parts.update(add.fresh)
+        automata = tuple(self._parts[number] for number in add.automata)
+        images = tuple(
+            replace(image, pixels=self._parts[number])
+            for image, number in zip(add.request.images, add.pixels, strict=True)
+        )
+        compiled = Automata(automata) if automata else None
+        return replace(add.request, compiled=compiled, images=images)
 
     def forget(self, forget: Forget) -> None:
-        """Drop an automaton."""
-        self._automata.pop(forget.number, None)
+        """Drop an automaton or the pixels of an image."""
+        self._parts.pop(forget.number, None)
 
     def clear(self) -> None:
-        """Drop all automata."""
-        self._automata.clear()
+        """Drop all."""
+        self._parts.clear()

@@ -145,7 +145,7 @@ class Replica:
                 self._send(session)
 
     def _send(self, session: ProcessSession) -> None:
-        """Send a request to the process, and automata that it does not have."""
+        """Send a request to the process, and what it does not have of its automata and images."""
         process = self.supervisor.process
         request, automata = session.begin(), session.automata
         process.send(self._sender.message(request, automata, process.send, session.counted))
