@@ -1,6 +1,8 @@
 """Admission refuses requests before they are queued, and fills in defaults."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import LAST_TIME, timed_quotas
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
+from unmask.images import ImageRows, Pixels
 from unmask.types import AttentionPattern, ModelInfo, PolicyName, Request, SamplingParams
 
 MODEL = replace(
@@ -400,3 +403,22 @@ def test_ends_come_last_where_the_request_or_the_server_says_so() -> None:
     assert not is_last(default, eos_last=False)
     assert not is_last(default, policy="margin"), "a default is for whom it has a meaning"
     assert not is_last(replace(MODEL, eos_token_ids=()), eos_last=True)
+
+
+def test_a_request_that_is_refused_is_gone_with_its_images() -> None:
+    """Without a collection of garbage, which comes late."""
+    pixels = Pixels(b"abc", 1, 1, b"d")
+    images = (ImageRows(0, 1, pixels, True),)
+    request = Request("r", (1, 2), SamplingParams(max_tokens=1000), images=images)
+    alive, messages = weakref.ref(pixels), list[str]()
+    gc.disable()
+    try:
+        try:
+            resolve(request, MODEL, LIMITS)
+        except InvalidRequest as error:
+            messages.append(error.message)
+        del request, images, pixels
+        assert alive() is None
+    finally:
+        gc.enable()
+    assert messages

@@ -33,13 +33,17 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
         return resolve_with_defaults(request, model, limits)
     except InvalidRequest as error:
         refusal = error
-    for fewer in _fewer_defaults(request.sampling, model):
-        try:
-            return resolve_with_defaults(request, replace(model, default_sampling=fewer), limits)
-        except InvalidRequest as error:
-            if _names_given(error, request.sampling):
-                refusal = error
-    raise _naming_number(refusal, request.sampling)
+    try:
+        for fewer in _fewer_defaults(request.sampling, model):
+            try:
+                defaults = replace(model, default_sampling=fewer)
+                return resolve_with_defaults(request, defaults, limits)
+            except InvalidRequest as error:
+                if _names_given(error, request.sampling):
+                    refusal = error
+        raise _naming_number(refusal, request.sampling)
+    finally:
+        del refusal  # its traceback has this frame, and those of callers with all their images
 
 
 def check_defaults(model: ModelInfo, limits: EngineLimits) -> None:
