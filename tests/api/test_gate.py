@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unmask.api.clients import Client
-from unmask.api.gate import MAX_IMAGE_BYTES, Gate
+from unmask.api.gate import Gate
 from unmask.api.limits import Allowance
 from unmask.api.service_rate import MAX_RETRY_S, ServiceRate
 from unmask.errors import InvalidRequest, QueueFull, RateLimited
@@ -83,19 +83,6 @@ def test_choices_count_as_requests_of_their_client() -> None:
         gate.enter(client).reserve(11, "n")
     visit.leave(1)
     gate.enter(client).reserve(8, "n")
-
-
-def test_images_of_open_requests_have_a_limit_together() -> None:
-    gate, client = Clock().gate, Client("a", NO_LIMITS)
-    visit, other = gate.enter(client), gate.enter(client)
-    visit.hold(MAX_IMAGE_BYTES)
-    other.hold(0)
-    with pytest.raises(QueueFull, match="too many images"):
-        other.hold(1)
-    visit.leave()
-    other.hold(MAX_IMAGE_BYTES)
-    other.leave()
-    gate.enter(client).hold(1)
 
 
 def test_a_request_with_more_choices_than_may_ever_wait_is_wrong() -> None:

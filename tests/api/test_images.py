@@ -23,11 +23,14 @@ from tests.support.pictures import (
     url_of,
 )
 from unmask.api.anthropic_bodies import MessagesBody
-from unmask.api.backend import Workers
-from unmask.api.dialect import EncodedPrompts
-from unmask.api.images import MAX_IMAGES
+from unmask.api.backend import Backend, Workers
+from unmask.api.body_budget import BodyBudget, ImageBudget
+from unmask.api.images import MAX_IMAGES, images_of, read_images
+from unmask.api.requests import ChatMessage
 from unmask.config import ServerConfig
+from unmask.errors import InvalidRequest, QueueFull
 from unmask.images import ImageRows
+from unmask.metrics import Metrics
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 COUNT = f"{MESSAGES}/count_tokens"
@@ -348,10 +351,34 @@ def test_the_client_of_openai_sends_images(serve, engine):
 
 def test_equal_images_are_decoded_once(call, engine):
     ask(call, CHAT, chat(part(), part(), part(BLUE)))
-    ids, images = sent(engine)
+    images = sent(engine)[1]
     assert images[0].pixels is images[1].pixels
-    size = len(pixels(RED).data) + len(pixels(BLUE).data)
-    assert EncodedPrompts((ids,), ("",), images=(images,)).num_image_bytes == size
+
+
+def test_images_that_are_decoded_have_a_limit_together(engine):
+    """Also those of requests that are not open yet, or that only count tokens."""
+    size, other = len(pixels(RED).data), len(pixels(BLUE).data)
+    budget = ImageBudget(size + other)
+    backend = Backend(engine, Metrics(), ServerConfig(), BodyBudget(0), images=budget)
+    chats = [
+        [ChatMessage(role="user", content=[part(file)]) for file in files]
+        for files in ([RED, RED, BLUE], [RED], [RED, b"broken"], [])
+    ]
+
+    async def run():
+        of_both, of_one, broken, none = (images_of(messages) for messages in chats)
+        held = await read_images(backend, of_both)
+        assert budget.num_bytes == size + other
+        assert await read_images(backend, none) == {}
+        with pytest.raises(QueueFull, match="too many images"):
+            await read_images(backend, of_one)
+        del held
+        assert budget.num_bytes == 0
+        with pytest.raises(InvalidRequest, match="none of PNG"):
+            await read_images(backend, broken)
+
+    asyncio.run(run())
+    assert budget.num_bytes == 0
 
 
 def test_images_are_decoded_beside_the_event_loop():

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from unmask.api.body_budget import BodyBudget
+from unmask.api.body_budget import BodyBudget, ImageBudget
 from unmask.api.gate import Gate
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
@@ -89,6 +89,7 @@ class Backend:
     bodies: BodyBudget
     scrape: Scrape | None = None  # the metrics of all processes
     sharing: Sharing | None = None  # other processes, which have the same clients
+    images: ImageBudget = field(default_factory=ImageBudget)
     workers: Workers = field(default_factory=Workers)
     gate: Gate = field(init=False)
 

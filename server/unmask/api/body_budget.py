@@ -1,9 +1,12 @@
-"""Memory that bodies being read may take together."""
+"""Memory that bodies being read, and images of open requests, may take together."""
 
+import weakref
 from typing import Self
 
 from unmask.errors import QueueFull
+from unmask.images import Pixels
 
+MAX_IMAGE_BYTES = 2 * 2**30  # of a process; one request has at most 64 MiB or so
 FREE = 64 * 2**10  # bytes of each body that do not count: small requests never wait for large ones
 
 
@@ -47,3 +50,24 @@ class HeldBody:
         if missing > 0:
             self._budget.take(missing)
             self._num_taken += missing
+
+
+class ImageBudget:
+    """Bytes of decoded images, each of which counts until nothing has it any more."""
+
+    def __init__(self, max_bytes: int = MAX_IMAGE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._sizes: dict[int, int] = {}  # by the id of each; images end on any thread
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all images."""
+        return sum(list(self._sizes.values()))
+
+    def count(self, pixels: Pixels) -> None:
+        """Count an image; raises `QueueFull`."""
+        size = len(pixels.data)
+        if self.num_bytes + size > self._max_bytes:
+            raise QueueFull("open requests have too many images already", retry_after_s=1)
+        self._sizes[id(pixels)] = size
+        weakref.finalize(pixels, self._sizes.pop, id(pixels), None).atexit = False

@@ -32,12 +32,6 @@ class EncodedPrompts:
     compiled: tuple[object, ...] = ()  # grammars of its holes
     images: tuple[tuple[ImageRows, ...], ...] = ()
 
-    @property
-    def num_image_bytes(self) -> int:
-        """Bytes of all images, of equal ones once."""
-        pixels = {one.pixels.digest: one.pixels for images in self.images for one in images}
-        return sum(len(one.data) for one in pixels.values())
-
 
 class AnswerWriter(Protocol):
     """Writes the answers of one job, whole or as a stream."""

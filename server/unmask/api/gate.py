@@ -14,7 +14,6 @@ from unmask.metrics import Metrics
 from unmask.types import EngineStatus
 from unmask.usage import NO_LIMITS, ClientLimits, Use
 
-MAX_IMAGE_BYTES = 2 * 2**30  # of a process; one request has at most 64 MiB or so
 KEPT_PART = 16  # of the queue, kept for clients that have few choices in it
 FEW_PART = 4  # of what is kept, for one client
 SWEEP_S = 60.0
@@ -61,7 +60,6 @@ class Gate:
         self.now, self.metrics = now, metrics
         self._status, self._timeout_s, self._tell = status, timeout_s, tell
         self._accounts: dict[str, _Account] = {}
-        self._num_image_bytes = 0
         self._num_arriving = 0  # choices that are accepted, but not submitted yet
         self._rate = ServiceRate()
         self._swept_s = now()
@@ -159,12 +157,6 @@ class Gate:
         """Count a refusal of a client, by its key and the kind of limit."""
         self.metrics.limited.labels(client.key, error.kind).inc()
 
-    def hold(self, num_bytes: int) -> None:
-        """Count bytes of decoded images, or less than 0 at their end; raises `QueueFull`."""
-        if num_bytes > 0 and self._num_image_bytes + num_bytes > MAX_IMAGE_BYTES:
-            raise QueueFull("open requests have too many images already", retry_after_s=1)
-        self._num_image_bytes += num_bytes
-
     def submitted(self, num: int) -> None:
         """Note that choices are in the engine's queue, or will never be."""
         self._num_arriving -= num
@@ -215,13 +207,7 @@ class Visit:
         self.deadline.limit(timeout_s)
         self._gate, self._account = gate, account
         self._num_choices = self._num_arriving = self._num_prompt_tokens = 0
-        self._num_image_bytes = 0
         self._is_open = True
-
-    def hold(self, num_bytes: int) -> None:
-        """Count bytes of decoded images, which open requests keep; raises `QueueFull`."""
-        self._gate.hold(num_bytes)
-        self._num_image_bytes += num_bytes
 
     def reserve(self, num_choices: int, field: str) -> None:
         """Count the choices of the request, all or none; see `Gate.reserve`."""
@@ -241,7 +227,6 @@ class Visit:
         if not self._is_open:
             return
         self._is_open = False
-        self._gate.hold(-self._num_image_bytes)
         self._gate.submitted(self._num_arriving)
         num_tokens += self._num_prompt_tokens
         self._gate.left(self.client, self._account, self._num_choices, num_tokens)

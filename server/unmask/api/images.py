@@ -32,14 +32,20 @@ def images_of(messages: Iterable[ChatMessage]) -> Iterator[SentImage]:
 
 
 async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
-    """Decode images, each for as many as are equal; raises `InvalidRequest` with their paths."""
+    """Decode images, each for as many as are equal.
+
+    Raises `InvalidRequest` with their paths, and `QueueFull`.
+    """
     found = list(sent)
     if not found:
         return {}
     traits = _check(found, backend.client.model.images)
     read = dict[ImageBody, Pixels]()
     for one in found:  # one by one, so that requests take turns
-        await backend.workers.read_image(partial(_read, one, traits, read))
+        if one.image not in read:
+            pixels = await backend.workers.read_image(partial(_read, one, traits))
+            backend.images.count(pixels)
+            read[one.image] = pixels
     return read
 
 
@@ -55,11 +61,9 @@ def _check(found: Sequence[SentImage], traits: ImageTraits | None) -> ImageTrait
     return traits
 
 
-def _read(sent: SentImage, traits: ImageTraits, read: dict[ImageBody, Pixels]) -> None:
-    """Decode an image into `read`, unless an equal one is there."""
-    if sent.image in read:
-        return
+def _read(sent: SentImage, traits: ImageTraits) -> Pixels:
+    """Decode an image."""
     try:
-        read[sent.image] = read_image(sent.image.file(), traits)
+        return read_image(sent.image.file(), traits)
     except InvalidRequest as error:
         raise InvalidRequest(f"{sent.field}: {error.message}", field=sent.field) from error

@@ -64,7 +64,6 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
         lambda: _check_sampling(dialect, body, numbers, names, client.model), numbers.num_ids
     )
     prompts = await dialect.encode(body, backend)
-    visit.hold(prompts.num_image_bytes)
     structured = dialect.structure(body, prompts, client.tokenizer)
     default_max_tokens = None if prompts.template else dialect.default_max_tokens
     if structured is not None:
