@@ -1,8 +1,6 @@
 """Images in conversations: their rows in prompts, in the words of each API, and refusals."""
 
-import asyncio
 import json
-import threading
 from dataclasses import replace
 
 import jsonschema
@@ -23,14 +21,9 @@ from tests.support.pictures import (
     url_of,
 )
 from unmask.api.anthropic_bodies import MessagesBody
-from unmask.api.backend import Backend, Workers
-from unmask.api.body_budget import BodyBudget, ImageBudget
-from unmask.api.images import MAX_IMAGES, images_of, read_images
-from unmask.api.requests import ChatMessage
+from unmask.api.images import MAX_IMAGES
 from unmask.config import ServerConfig
-from unmask.errors import InvalidRequest, QueueFull
 from unmask.images import ImageRows
-from unmask.metrics import Metrics
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 COUNT = f"{MESSAGES}/count_tokens"
@@ -353,39 +346,6 @@ def test_equal_images_are_decoded_once(call, engine):
     ask(call, CHAT, chat(part(), part(), part(BLUE)))
     images = sent(engine)[1]
     assert images[0].pixels is images[1].pixels
-
-
-def test_images_that_are_decoded_have_a_limit_together(engine):
-    """Also those of requests that are not open yet, or that only count tokens."""
-    size, other = len(pixels(RED).data), len(pixels(BLUE).data)
-    budget = ImageBudget(size + other)
-    backend = Backend(engine, Metrics(), ServerConfig(), BodyBudget(0), images=budget)
-    chats = [
-        [ChatMessage(role="user", content=[part(file)]) for file in files]
-        for files in ([RED, RED, BLUE], [RED], [RED, b"broken"], [])
-    ]
-
-    async def run():
-        of_both, of_one, broken, none = (images_of(messages) for messages in chats)
-        held = await read_images(backend, of_both)
-        assert budget.num_bytes == size + other
-        assert await read_images(backend, none) == {}
-        with pytest.raises(QueueFull, match="too many images"):
-            await read_images(backend, of_one)
-        del held
-        assert budget.num_bytes == 0
-        with pytest.raises(InvalidRequest, match="none of PNG"):
-            await read_images(backend, broken)
-
-    asyncio.run(run())
-    assert budget.num_bytes == 0
-
-
-def test_images_are_decoded_beside_the_event_loop():
-    async def run():
-        return await Workers().read_image(threading.current_thread)
-
-    assert asyncio.run(run()) is not threading.main_thread()
 
 
 def test_images_of_some_mib_need_a_longer_limit_of_bodies(call, engine):

@@ -1,6 +1,7 @@
 """Engine client, metrics, settings and worker threads, as every route gets them."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ ITEM = 100  # the cost of a prompt, a message or a part, in characters
 SHORT = 8_000  # characters; less runs on the event loop and blocks it for some 3 ms
 LONG = 400_000  # characters; more runs on the thread for the longest work
 QUICK_S = 0.25  # to compile a grammar
-MAX_PENDING = 64  # calls that may wait for each thread
+MAX_PENDING = 64  # calls that may wait for each thread but that of images
+MAX_SENT_BYTES = 256 * 2**20  # of images that wait to be decoded
 
 
 class Workers:
@@ -34,7 +36,7 @@ class Workers:
     def __init__(self) -> None:
         self._long = _Worker("prepare-long")
         self._longest = _Worker("prepare-longest")
-        self._images = _Worker("prepare-images")
+        self._images = _Worker("prepare-images", math.inf)
         self._grammars = _Worker("prepare-grammars")
         self._slow_grammars = _Worker("prepare-slow-grammars")
 
@@ -45,10 +47,7 @@ class Workers:
         return await (self._long if cost <= LONG else self._longest).run(work)
 
     async def read_image(self, work: Callable[[], T]) -> T:
-        """The result of decoding an image, whose time its length does not tell.
-
-        Raises `QueueFull`.
-        """
+        """The result of decoding an image, whose time its length does not tell."""
         return await self._images.run(work)
 
     async def compile(self, work: Callable[[float | None], T]) -> T:
@@ -65,12 +64,12 @@ class Workers:
 class _Worker:
     """One thread and the work that waits for it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, max_pending: float = MAX_PENDING) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._num_pending = 0
+        self._max_pending, self._num_pending = max_pending, 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        if self._num_pending >= MAX_PENDING:
+        if self._num_pending >= self._max_pending:
             raise QueueFull("too many requests are being prepared", retry_after_s=1)
         self._num_pending += 1
         try:
@@ -89,6 +88,7 @@ class Backend:
     bodies: BodyBudget
     scrape: Scrape | None = None  # the metrics of all processes
     sharing: Sharing | None = None  # other processes, which have the same clients
+    sent_images: BodyBudget = field(default_factory=lambda: BodyBudget(MAX_SENT_BYTES))
     images: ImageBudget = field(default_factory=ImageBudget)
     workers: Workers = field(default_factory=Workers)
     gate: Gate = field(init=False)

@@ -41,11 +41,13 @@ async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
         return {}
     traits = _check(found, backend.client.model.images)
     read = dict[ImageBody, Pixels]()
-    for one in found:  # one by one, so that requests take turns
-        if one.image not in read:
-            pixels = await backend.workers.read_image(partial(_read, one, traits))
-            backend.images.count(pixels)
-            read[one.image] = pixels
+    with backend.sent_images.body() as held:
+        held.grow(sum(one.image.length for one in found))
+        for one in found:  # one by one, so that requests take turns
+            if one.image not in read:
+                pixels = await backend.workers.read_image(partial(_read, one, traits))
+                backend.images.count(pixels)
+                read[one.image] = pixels
     return read
 
 

@@ -34,6 +34,11 @@ class ImageBody(Body):
         """The file of the image; raises `InvalidRequest`."""
         raise NotImplementedError
 
+    @property
+    def length(self) -> int:
+        """Characters of the image as it is sent."""
+        raise NotImplementedError
+
 
 class ImageUrl(ImageBody):
     """An image of OpenAI's chats; `detail` has no effect."""
@@ -43,6 +48,10 @@ class ImageUrl(ImageBody):
 
     def file(self) -> bytes:
         return bytes_of_url(self.url)
+
+    @property
+    def length(self) -> int:
+        return len(self.url)
 
 
 class ImageSource(ImageBody):
@@ -54,6 +63,10 @@ class ImageSource(ImageBody):
 
     def file(self) -> bytes:
         return bytes_of_base64(self.data, self.media_type)
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
 
 
 class Part(Body):
@@ -132,6 +145,10 @@ class InputImage(ImageBody):
 
     def file(self) -> bytes:
         return bytes_of_url(self.image_url)
+
+    @property
+    def length(self) -> int:
+        return len(self.image_url)
 
 
 def _as_input_parts(value: Any) -> Any:
