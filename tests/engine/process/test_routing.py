@@ -3,6 +3,7 @@
 import pytest
 
 from unmask.engine.process.routing import SLACK, PrefixTable, choose
+from unmask.images import ImageRows, Pixels
 
 PAGE = 4
 
@@ -34,6 +35,14 @@ def test_the_longest_prefix_that_an_engine_read_is_found_in_whole_pages() -> Non
     assert table.pages([*prompt[:PAGE], *range(100, 120)]) == [1, 1]
     assert table.pages(prompt[: PAGE - 1]) == [0, 0]
     assert table.pages([1, *prompt]) == [0, 0]
+
+
+def test_prefixes_are_told_apart_by_their_images() -> None:
+    table, prompt = PrefixTable(2, PAGE), [1, 2, 3, 4, 5, *[9] * 6, 6]
+    first, second = (ImageRows(5, 11, Pixels(b"", 2, 3, digest), True) for digest in (b"a", b"b"))
+    table.note(prompt, 0, [first])
+    assert table.pages(prompt, [first]) == [2, 0]
+    assert table.pages(prompt, [second]) == table.pages(prompt) == [1, 0], "text comes first"
 
 
 def test_an_engine_that_begins_anew_has_read_nothing() -> None:

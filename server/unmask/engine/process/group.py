@@ -256,10 +256,11 @@ class EngineGroup:
         if self._prefixes is None:
             chosen = choose(rows, [0] * len(rows))
             return None if chosen is None else self._replicas[chosen]
-        chosen = choose(rows, self._prefixes.pages(request.prompt_token_ids))
+        prompt, images = request.prompt_token_ids, request.images
+        chosen = choose(rows, self._prefixes.pages(prompt, images))
         if chosen is None:
             return None
-        self._prefixes.note(request.prompt_token_ids, chosen)
+        self._prefixes.note(prompt, chosen, images)
         return self._replicas[chosen]
 
     def _end_aborted(self, sessions: Iterable[ProcessSession]) -> None:

@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
+from unmask.images import ImageRows
+
 SLACK = 4  # requests that an engine may have more than the least loaded one, for a known prefix
 MAX_PREFIXES = 16_384
 MAX_PAGES = 32  # of a prefix; a longer one is known by these
@@ -26,17 +28,18 @@ def choose(rows: Sequence[int | None], pages: Sequence[int]) -> int | None:
 class PrefixTable:
     """Prefixes of prompts, of one page and two, four and so on, and the engines that read them.
 
-    The least recently read are forgotten. Two prefixes with one hash cost a worse choice at most.
+    Those with other images are others. The least recently read are forgotten. Two prefixes with one
+    hash cost a worse choice at most.
     """
 
     def __init__(self, num_engines: int, page_size: int, capacity: int = MAX_PREFIXES) -> None:
         self._num_engines, self._page_size, self._capacity = num_engines, page_size, capacity
         self._engines: OrderedDict[int, int] = OrderedDict()  # hash -> bits of engines
 
-    def pages(self, prompt: Sequence[int]) -> list[int]:
+    def pages(self, prompt: Sequence[int], images: Sequence[ImageRows] = ()) -> list[int]:
         """Pages of a prompt's longest known prefix, by engine."""
         found = [0] * self._num_engines
-        for num_pages, key in self._prefixes(prompt):
+        for num_pages, key in self._prefixes(prompt, images):
             bits = self._engines.get(key, 0)
             if not bits:
                 break
@@ -45,9 +48,9 @@ class PrefixTable:
                     found[i] = num_pages
         return found
 
-    def note(self, prompt: Sequence[int], engine: int) -> None:
+    def note(self, prompt: Sequence[int], engine: int, images: Sequence[ImageRows] = ()) -> None:
         """Note that an engine reads a prompt."""
-        for _, key in self._prefixes(prompt):
+        for _, key in self._prefixes(prompt, images):
             self._engines[key] = self._engines.pop(key, 0) | 1 << engine
         while len(self._engines) > self._capacity:
             self._engines.popitem(last=False)
@@ -60,8 +63,12 @@ class PrefixTable:
             else:
                 del self._engines[key]
 
-    def _prefixes(self, prompt: Sequence[int]) -> Iterator[tuple[int, int]]:
+    def _prefixes(
+        self, prompt: Sequence[int], images: Sequence[ImageRows]
+    ) -> Iterator[tuple[int, int]]:
         num_pages = 1
         while num_pages <= MAX_PAGES and num_pages * self._page_size <= len(prompt):
-            yield num_pages, hash(tuple(prompt[: num_pages * self._page_size]))
+            end = num_pages * self._page_size
+            digests = tuple(image.pixels.digest for image in images if image.start < end)
+            yield num_pages, hash((tuple(prompt[:end]), digests))
             num_pages *= 2
