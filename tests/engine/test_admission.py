@@ -407,7 +407,7 @@ def test_ends_come_last_where_the_request_or_the_server_says_so() -> None:
 
 def test_a_request_that_is_refused_is_gone_with_its_images() -> None:
     """Without a collection of garbage, which comes late."""
-    pixels = Pixels(b"abc", 1, 1, b"d")
+    pixels = Pixels(b"abc", 1, 1, b"d", 1, (1, 1))
     images = (ImageRows(0, 1, pixels, True),)
     request = Request("r", (1, 2), SamplingParams(max_tokens=1000), images=images)
     alive, messages = weakref.ref(pixels), list[str]()

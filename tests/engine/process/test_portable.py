@@ -13,7 +13,7 @@ SIZE = 200_000
 
 
 def image(start: int, shade: int) -> ImageRows:
-    pixels = Pixels(bytes([shade]) * SIZE, 100, SIZE // 300, bytes([shade]) * 16)
+    pixels = Pixels(bytes([shade]) * SIZE, 100, SIZE // 300, bytes([shade]) * 16, 4, (1, 4))
     return ImageRows(start, start + 4, pixels, True)
 
 

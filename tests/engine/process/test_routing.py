@@ -39,7 +39,9 @@ def test_the_longest_prefix_that_an_engine_read_is_found_in_whole_pages() -> Non
 
 def test_prefixes_are_told_apart_by_their_images() -> None:
     table, prompt = PrefixTable(2, PAGE), [1, 2, 3, 4, 5, *[9] * 6, 6]
-    first, second = (ImageRows(5, 11, Pixels(b"", 2, 3, digest), True) for digest in (b"a", b"b"))
+    first, second = (
+        ImageRows(5, 11, Pixels(b"", 2, 3, digest, 6, (2, 3)), True) for digest in (b"a", b"b")
+    )
     table.note(prompt, 0, [first])
     assert table.pages(prompt, [first]) == [2, 0]
     assert table.pages(prompt, [second]) == table.pages(prompt) == [1, 0], "text comes first"

@@ -11,7 +11,7 @@ from unmask.engine.schedule.requests import Automata, Counted, Resolved
 from unmask.images import Pixels
 from unmask.types import Request
 
-BESIDE = Pixels(b"", 0, 0, b"")  # of an image whose pixels are sent beside its request
+BESIDE = Pixels(b"", 0, 0, b"", 0, (0, 0))  # of an image whose pixels are sent beside its request
 
 
 def portable(request: Request, resolved: Resolved) -> Request:
