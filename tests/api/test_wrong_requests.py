@@ -339,7 +339,9 @@ def test_a_body_that_is_too_long_is_refused(call):
     chunked = call("POST", COMPLETIONS, config, content=pieces(), headers=headers)
     for response in (announced, chunked):
         assert response.status_code == 413
-        assert response.json()["error"]["type"] == "invalid_request_error"
+        error = response.json()["error"]
+        assert error["type"] == "invalid_request_error"
+        assert "server.max_body_mib" in error["message"]
 
 
 @pytest.mark.parametrize(("path", "param"), [(COMPLETIONS, "prompt"), (CHAT, "messages")])

@@ -94,7 +94,9 @@ async def _read_bytes(request: Request, max_bytes: int, held: HeldBody) -> bytes
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is longer than {max_bytes} bytes")
+    return BodyTooLarge(
+        f"the body is longer than {max_bytes} bytes, which server.max_body_mib allows"
+    )
 
 
 def _joined(content: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
