@@ -311,6 +311,15 @@ def test_wrong_fields_of_images_are_refused_by_their_path(call, engine, path, bo
     assert engine.requests == []
 
 
+def test_the_model_is_listed_with_the_kinds_of_its_inputs(call, serve, engine):
+    told = ["text", "image"]
+    assert call("GET", "/v1/models").json()["data"][0]["input_modalities"] == told
+    client = openai.OpenAI(base_url=f"{serve()}/v1", api_key="-")
+    assert client.models.list().data[0].to_dict()["input_modalities"] == told
+    engine.model = MODEL
+    assert call("GET", "/v1/models").json()["data"][0]["input_modalities"] == ["text"]
+
+
 def test_a_model_of_texts_refuses_images_by_their_path(call, engine):
     engine.model = MODEL
     for path, body, param in (

@@ -25,6 +25,7 @@ def test_the_served_model_is_listed(call):
         "owned_by": "unmask",
         "max_model_len": MODEL.max_model_len,
         "modes": ["diffusion"],
+        "input_modalities": ["text"],
     }
     assert call("GET", "/v1/models").json() == {"object": "list", "data": [card]}
     assert call("GET", f"/v1/models/{MODEL.name}").json() == card

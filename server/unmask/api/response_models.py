@@ -279,7 +279,7 @@ class ChunkFields(TypedDict, total=False):
 
 @exact
 class ModelCard(TypedDict):
-    """A model, with the decoding modes that requests may name."""
+    """A model, with the decoding modes that requests may name and the kinds of input it takes."""
 
     id: str
     object: Literal["model"]
@@ -287,6 +287,7 @@ class ModelCard(TypedDict):
     owned_by: str
     max_model_len: int
     modes: Sequence[str]
+    input_modalities: list[Literal["text", "image"]]
 
 
 @exact

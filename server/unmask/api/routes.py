@@ -259,6 +259,7 @@ def _card(model: ModelInfo) -> ModelCard:
         "owned_by": "unmask",
         "max_model_len": model.max_model_len,
         "modes": model.modes,
+        "input_modalities": ["text"] if model.images is None else ["text", "image"],
     }
 
 
