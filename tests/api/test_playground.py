@@ -336,8 +336,10 @@ def test_the_embedded_model_fills_the_gaps_right(embedded, page):
 
 
 def test_a_prompt_that_failed_goes_back_into_the_box(page):
-    run = page.partition("async function run(text)")[2].partition("\n}\n")[0]
-    assert re.search(r"const again = problem && .*;\n\s*if \(again && .*\) fill\(text\);", run)
+    run = page.partition("async function run(text, pictures)")[2].partition("\n}\n")[0]
+    assert re.search(
+        r"const again = problem && .*;\n\s*if \(again && .*\) {\n\s*fill\(text\);", run
+    )
     assert 'function fill(text) {\n  $("prompt").value = text;' in page
 
 
@@ -357,7 +359,9 @@ def body_of(page: str, head: str) -> str:
 
 
 def test_the_end_of_an_answer_moves_neither_focus_nor_scrolling_of_a_reader_elsewhere(page):
-    end = body_of(page, "async function run(text)").partition("const follows = isAtEnd();")[2]
+    end = body_of(page, "async function run(text, pictures)").partition(
+        "const follows = isAtEnd();"
+    )[2]
     end = end.partition("const stopped =")[2]
     assert end.index("const follows = isAtEnd();") < end.index("answer.finish(problem")
     assert "if (follows) log.scrollTop = log.scrollHeight;" in end

@@ -315,10 +315,10 @@ def health_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def page_routes() -> APIRouter:
+def page_routes(max_body_bytes: int) -> APIRouter:
     """The playground: one page, no other files."""
     router = APIRouter()
-    page = playground_page()
+    page = playground_page(max_body_bytes)
 
     @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def playground() -> HTMLResponse:
