@@ -20,6 +20,7 @@ from transformers.models.gemma4 import Gemma4VisionConfig
 from tests.support.canvases import load
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Cells
 from unmask.images import ImageTraits
 from unmask.models.canvas_decoder import CanvasDecoder
@@ -244,11 +245,10 @@ def test_images_alone_are_refused_for_an_odd_configuration(
 
 
 @pytest.mark.parametrize("change", [{"image_token_id": 512}, {"boi_token_id": -1}])
-def test_tokens_of_images_are_in_the_vocabulary(
-    change: dict[str, int], caplog: pytest.LogCaptureFixture
-) -> None:
-    assert read_image_traits(raw_config() | change, FOLDER) is None
-    assert_logged(caplog, f"{next(iter(change))} .* is not in a vocabulary of 512")
+def test_tokens_of_images_are_in_the_vocabulary(change: dict[str, int]) -> None:
+    message = f"{next(iter(change))} .* is not in a vocabulary of 512"
+    with pytest.raises(InvalidCheckpoint, match=message):
+        read_image_traits(raw_config() | change, FOLDER)
 
 
 PROCESSOR = {"patch_size": 4, "pooling_kernel_size": 3}
@@ -298,15 +298,13 @@ def test_a_processor_may_normalize_by_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_images_are_refused_for_a_processor_that_is_not_supported(
-    change: dict[str, Any], message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    assert traits_with(tmp_path, "preprocessor_config.json", PROCESSOR | change) is None
-    assert_logged(caplog, f"images are not taken: .*{message}")
+    with pytest.raises(InvalidCheckpoint, match=message):
+        traits_with(tmp_path, "preprocessor_config.json", PROCESSOR | change)
 
 
-def test_images_are_refused_for_a_processor_that_is_broken(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_images_are_refused_for_a_processor_that_is_broken(tmp_path: Path) -> None:
     (tmp_path / "processor_config.json").write_text("{")
-    assert read_image_traits(raw_config(), tmp_path) is None
-    assert_logged(caplog, "processor_config.json is not JSON")
+    with pytest.raises(InvalidCheckpoint, match=r"processor_config\.json is not JSON"):
+        read_image_traits(raw_config(), tmp_path)

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from tests.support.sdar_vl import (
     raw_config,
     write,
 )
+from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Tiles
 from unmask.images import ImageTraits, Pixels
 from unmask.models.family import Model
@@ -252,12 +252,9 @@ def test_images_alone_are_refused_for_an_odd_tower(
     ],
     ids=str,
 )
-def test_images_alone_are_refused_for_another_way_to_rows(
-    change: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw_config(**change))))
-    assert_logged(caplog, f"images are not taken: .*{next(iter(change))}")
+def test_images_are_refused_for_another_way_to_rows(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidCheckpoint, match=next(iter(change))):
+        read_tile_traits(raw_config(**change), FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -277,32 +274,27 @@ def test_images_alone_are_refused_for_another_way_to_rows(
         ({"crop_to_patches": True}, "crop_to_patches: true"),
     ],
 )
-def test_images_alone_are_refused_for_a_processor_that_is_not_supported(
-    change: dict[str, Any], message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_images_are_refused_for_a_processor_that_is_not_supported(
+    change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw_config(), processor_config(**change))))
-    assert_logged(caplog, f"images are not taken: .*{message}")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config(**change)))
+    with pytest.raises(InvalidCheckpoint, match=message):
+        read_tile_traits(raw_config(), tmp_path)
 
 
-def test_images_are_refused_where_prompts_would_have_other_rows(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write(tmp_path, raw_config())
+def test_images_are_refused_where_prompts_would_have_other_rows(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config()))
     fields = {"num_image_tokens": 9, "vision_aspect_ratio": "anyres_max_9", "image_token": "<i>"}
     (tmp_path / "processor_config.json").write_text(json.dumps(fields))
     assert read_tile_traits(raw_config(), tmp_path) == TRAITS
     (tmp_path / "processor_config.json").write_text(json.dumps(fields | {"num_image_tokens": 4}))
-    assert read_tile_traits(raw_config(), tmp_path) is None
-    assert_logged(caplog, "num_image_tokens is 4, but config.json has 9")
+    with pytest.raises(InvalidCheckpoint, match=r"num_image_tokens is 4, but config\.json has 9"):
+        read_tile_traits(raw_config(), tmp_path)
 
 
-def test_images_are_refused_without_a_processor(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    shutil.copy(FOLDER / "config.json", tmp_path)
-    assert read_tile_traits(raw_config(), tmp_path) is None
-    assert_logged(caplog, "images are not taken: there is neither preprocessor_config.json nor")
+def test_images_are_refused_without_a_processor(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"there is neither preprocessor_config\.json nor"):
+        read_tile_traits(raw_config(), tmp_path)
 
 
 def test_the_token_of_images_may_have_its_newer_name() -> None:

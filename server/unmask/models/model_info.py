@@ -8,6 +8,7 @@ from dataclasses import replace
 from unmask.config import AttentionName, DecodingConfig, ModelConfig
 from unmask.decoding.checks import check_edits, check_whole_blocks
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
+from unmask.images import ImageTraits
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_values import without_nulls
 from unmask.models.d2f import is_d2f
@@ -87,10 +88,24 @@ def model_info(
         fills_best=traits.fills_best,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
-        images=family.images and family.images(checkpoint.config, checkpoint.folder),
+        images=_image_traits(family, checkpoint),
         begin_think_token_id=tokenizer.added_token_id("<think>"),
         end_think_token_id=tokenizer.added_token_id("</think>"),
     )
+
+
+def _image_traits(family: Family, checkpoint: Checkpoint) -> ImageTraits | None:
+    """The way that a checkpoint takes images, if it does.
+
+    One whose images are not supported, for a reason that is logged, serves text all the same.
+    """
+    if family.images is None:
+        return None
+    try:
+        return family.images(checkpoint.config, checkpoint.folder)
+    except InvalidCheckpoint as error:
+        logger.warning("images are not taken: %s", error)
+        return None
 
 
 def _traits(family: Family, checkpoint: Checkpoint, config: ModelConfig) -> Traits:

@@ -1,6 +1,5 @@
 """Images of a Gemma 4 checkpoint: its configuration and the files of its processor."""
 
-import logging
 from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
@@ -46,26 +45,18 @@ PROCESSOR = ConfigFields(
     },
 )
 ROWS = Range(1, 2**14)
-logger = logging.getLogger(__name__)
 
 
 def read_image_traits(raw: RawConfig, folder: Path) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
-    None if it has no vision tower; None, with a logged reason, if it asks for one that is not
-    supported. Text is served all the same.
+    None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
     """
-    try:
-        vision = read_vision_config(raw)
-        return None if vision is None else _traits(raw, vision, read_processor(folder))
-    except InvalidCheckpoint as error:
-        logger.warning("images are not taken: %s", error)
+    vision = read_vision_config(raw)
+    if vision is None:
         return None
-
-
-def _traits(raw: RawConfig, vision: VisionConfig, processor: Processor | None) -> ImageTraits:
     rows = raw.get("vision_soft_tokens_per_image", DEFAULT_ROWS)
-    if processor is not None:
+    if (processor := read_processor(folder)) is not None:
         _check_processor(processor, vision)
         rows = processor.fields.get("max_soft_tokens") or rows
     if not ROWS.holds(rows):

@@ -1,6 +1,5 @@
 """Images of a LLaVA-OneVision checkpoint: its configuration and the files of its processor."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,27 +48,21 @@ PROCESSOR = ConfigFields(
         "resample": (BICUBIC,),
     },
 )
-logger = logging.getLogger(__name__)
 
 
 def read_tile_traits(raw: RawConfig, folder: Path) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
-    None if it has no vision tower; None, with a logged reason, if it asks for one that is not
-    supported. Text is served all the same.
+    None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
     """
-    try:
-        config = read_siglip_config(raw)
-        if config is None:
-            return None
-        tiles = read_tiles(raw, config)
-        _check_processor(read_processor(folder), tiles, raw)
-        _check_numbers(read_json(folder / NESTED, optional=True), tiles, raw)
-        token = token_of(raw, OLD_TOKEN if raw.get(OLD_TOKEN) is not None else TOKEN)
-        return ImageTraits(token, before=(), behind=(), fit=tiles, sees_itself=False)
-    except InvalidCheckpoint as error:
-        logger.warning("images are not taken: %s", error)
+    config = read_siglip_config(raw)
+    if config is None:
         return None
+    tiles = read_tiles(raw, config)
+    _check_processor(read_processor(folder), tiles, raw)
+    _check_numbers(read_json(folder / NESTED, optional=True), tiles, raw)
+    token = token_of(raw, OLD_TOKEN if raw.get(OLD_TOKEN) is not None else TOKEN)
+    return ImageTraits(token, before=(), behind=(), fit=tiles, sees_itself=False)
 
 
 def _check_processor(processor: Processor | None, tiles: Tiles, raw: RawConfig) -> None:
