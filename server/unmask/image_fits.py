@@ -88,7 +88,6 @@ class Tiles:
         shape = self.shape_of(height, width)
         tiles = shape[0] // self.size, shape[1] // self.size
         rows, columns = tiles[0] * self.side, tiles[1] * self.side
-        cut = 0, 0
         if width / height > columns / rows:
             cut = (rows - int(round(height * (columns / width), DIGITS))) // 2, 0
         else:

@@ -62,7 +62,7 @@ def test_many_requests_wait_for_their_images_within_a_limit_of_bytes(engine):
     """More than may wait for another thread; large ones may be too many."""
     one = list(images_of([ChatMessage(role="user", content=[part(RED)])]))
     large = list(images_of([ChatMessage(role="user", content=[part(RED + bytes(FREE))])]))
-    room = BodyBudget(large[0].image.length - FREE)
+    room = BodyBudget(len(large[0].image.sent) - FREE)
     backend = Backend(engine, Metrics(), ServerConfig(), BodyBudget(0), sent_images=room)
 
     async def run():

@@ -240,10 +240,11 @@ def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
 
 def _result(blocks: tuple[Block, ...], path: str) -> list[ChatPart]:
     """The parts of a tool's result."""
-    paths = [f"{path}[{i}]" for i in range(len(blocks))]
     return [
-        _image(block, own) if block.type == "image" else _text(_text_of(block, own))
-        for block, own in zip(blocks, paths, strict=True)
+        _image(block, f"{path}[{i}]")
+        if block.type == "image"
+        else _text(_text_of(block, f"{path}[{i}]"))
+        for i, block in enumerate(blocks)
     ]
 
 

@@ -42,7 +42,7 @@ async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
     traits = _check(found, backend.client.model.images)
     read = dict[ImageBody, Pixels]()
     with backend.sent_images.body() as held:
-        held.grow(sum(one.image.length for one in found))
+        held.grow(sum(len(one.image.sent) for one in found))
         for one in found:  # one by one, so that requests take turns
             if one.image not in read:
                 pixels = await backend.workers.read_image(partial(_read, one, traits))

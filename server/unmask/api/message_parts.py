@@ -30,14 +30,14 @@ def _base64(value: Any) -> str:
 class ImageBody(Body):
     """An image as it is sent; equal ones have the same file."""
 
-    def file(self) -> bytes:
-        """The file of the image; raises `InvalidRequest`."""
+    @property
+    def sent(self) -> str:
+        """The image's URL, or its file in base64."""
         raise NotImplementedError
 
-    @property
-    def length(self) -> int:
-        """Characters of the image as it is sent."""
-        raise NotImplementedError
+    def file(self) -> bytes:
+        """The file of the image; raises `InvalidRequest`."""
+        return bytes_of_url(self.sent)
 
 
 class ImageUrl(ImageBody):
@@ -46,12 +46,9 @@ class ImageUrl(ImageBody):
     url: Url
     detail: Detail | None = None
 
-    def file(self) -> bytes:
-        return bytes_of_url(self.url)
-
     @property
-    def length(self) -> int:
-        return len(self.url)
+    def sent(self) -> str:
+        return self.url
 
 
 class ImageSource(ImageBody):
@@ -61,12 +58,12 @@ class ImageSource(ImageBody):
     media_type: Annotated[str, Field(json_schema_extra={"enum": [*MEDIA_TYPES]})]
     data: str
 
+    @property
+    def sent(self) -> str:
+        return self.data
+
     def file(self) -> bytes:
         return bytes_of_base64(self.data, self.media_type)
-
-    @property
-    def length(self) -> int:
-        return len(self.data)
 
 
 class Part(Body):
@@ -143,12 +140,9 @@ class InputImage(ImageBody):
     image_url: Url
     detail: Detail | None = None
 
-    def file(self) -> bytes:
-        return bytes_of_url(self.image_url)
-
     @property
-    def length(self) -> int:
-        return len(self.image_url)
+    def sent(self) -> str:
+        return self.image_url
 
 
 def _as_input_parts(value: Any) -> Any:

@@ -9,15 +9,10 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from unmask.api.body import MAX_TOOLS
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, Int, items
-from unmask.api.message_parts import (
-    InputParts,
-    InputTexts,
-)
+from unmask.api.message_parts import InputParts, InputTexts
 from unmask.api.requests import Generation
 from unmask.api.structured import StructuredBody
-from unmask.api.tools.bodies import (
-    WORDS,
-)
+from unmask.api.tools.bodies import WORDS
 from unmask.errors import InvalidRequest
 
 # Thoughts go to and fro as plain text, so that asking for them encrypted changes nothing.
