@@ -8,7 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.pictures import TRAITS, image_tokenizer, picture, pixels, png, rows, url_of
+from tests.support import sdar_vl
+from tests.support.pictures import (
+    TEMPLATE,
+    TOKEN,
+    TRAITS,
+    image_tokenizer,
+    picture,
+    pixels,
+    png,
+    rows,
+    url_of,
+)
+from tests.support.tiny import byte_tokenizer
 from unmask import LLM, SamplingParams
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
@@ -111,6 +123,23 @@ def test_images_of_conversations_are_files_urls_and_pillows(tmp_path: Path) -> N
     assert ids == (*expected, *tokenizer.encode("\nassistant: "))
     assert [one.pixels for one in images] == [pixels(file)] * 6
     assert [ids[one.start : one.end] for one in images] == [(TRAITS.token_id,) * 3] * 6
+
+
+def test_a_model_answers_about_the_images_of_each_conversation(tmp_path: Path) -> None:
+    folder = sdar_vl.write(tmp_path, sdar_vl.raw_config(image_token_index=TRAITS.token_id))
+    inner = byte_tokenizer(tags=(TOKEN,))
+    inner.chat_template = TEMPLATE
+    inner.save_pretrained(folder)
+    config = ModelConfig(dtype="float32", device="cpu")
+    llm = LLM(folder, config=Config(model=config, engine=EngineConfig(num_pages=64)))
+    red, blue = ({"type": "image", "image": png(color=color)} for color in ("red", "blue"))
+    asked = [[{"role": "user", "content": ["see ", image]}] for image in (red, blue, red)]
+    sampling = SamplingParams(max_tokens=16, ignore_eos=True)
+    first, other, again = llm.chat(asked, sampling)
+    assert first.prompt_token_ids == other.prompt_token_ids
+    assert first.token_ids == again.token_ids != other.token_ids
+    with pytest.raises(InvalidRequest, match="prompt_logprobs cannot be combined with images"):
+        llm.chat(asked, replace(sampling, prompt_logprobs=1))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ pytest.importorskip("transformers.models.diffusion_gemma")
 
 from tests.support.canvas_loop import Job, PhiloxDraws, run
 from tests.support.canvases import Forward, Image
-from tests.support.engines import make_engine, run_all, run_alone
+from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.gemma import make_reference, save
 from tests.support.tiny import VOCAB_SIZE, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
@@ -90,6 +90,11 @@ def requests() -> list[Request]:
     ]
 
 
+@pytest.fixture(scope="module")
+def alone(loaded: LoadedModel) -> dict[str, Answer]:
+    return {asked.request_id: run_alone(loaded, asked) for asked in requests()}
+
+
 def answer_of_loop(loaded: LoadedModel, asked: Request) -> list[int]:
     """Tokens of the plain loop, which encodes the whole prompt at once."""
     assert isinstance(loaded.model, CanvasDecoder)
@@ -119,16 +124,17 @@ def answer_of_loop(loaded: LoadedModel, asked: Request) -> list[int]:
     return job.tokens[start : start + 24].tolist()
 
 
-def test_the_engine_gets_the_tokens_of_the_plain_loop(loaded: LoadedModel) -> None:
-    answers = run_all(make_engine(loaded), requests())
+def test_the_engine_gets_the_tokens_of_the_plain_loop(
+    loaded: LoadedModel, alone: dict[str, Answer]
+) -> None:
     for asked in requests():
-        assert answers[asked.request_id].token_ids == answer_of_loop(loaded, asked)
+        assert alone[asked.request_id].token_ids == answer_of_loop(loaded, asked)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"max_batch_tokens": 56},
+        {"max_batch_tokens": 48},
         {"page_size": 32, "prefix_cache": False},
         {"num_pages": 24},
         {"overlap_rows": 4096},
@@ -136,12 +142,15 @@ def test_the_engine_gets_the_tokens_of_the_plain_loop(loaded: LoadedModel) -> No
     ids=str,
 )
 def test_company_chunks_pages_and_preemption_change_nothing(
-    loaded: LoadedModel, changes: dict[str, object]
+    loaded: LoadedModel, alone: dict[str, Answer], changes: dict[str, object]
 ) -> None:
-    """48 rows of the largest picture are in one step, even one of 56 tokens."""
-    together = run_all(make_engine(loaded, **changes), requests())
-    for asked in requests():
-        assert together[asked.request_id].essence == run_alone(loaded, asked).essence
+    """48 rows of the largest picture are in one step, even one of 48 tokens."""
+    engine = make_engine(loaded, **changes)
+    together = run_all(engine, requests())
+    assert {name: answer.essence for name, answer in together.items()} == {
+        name: answer.essence for name, answer in alone.items()
+    }
+    assert (engine.scheduler.num_preempted > 0) == ("num_pages" in changes)
 
 
 def test_pages_are_shared_by_like_pictures_only(loaded: LoadedModel) -> None:
@@ -171,9 +180,11 @@ def test_rows_may_see_only_those_before_them(loaded: LoadedModel) -> None:
 
 
 def test_a_model_without_eyes_and_a_step_without_room_are_told(loaded: LoadedModel) -> None:
-    asked = request("a", 5, picture(6, 8, 1))
+    asked = request("a", 5, picture(6, 8, 1), max_tokens=2)
     blind = replace(loaded, info=replace(loaded.info, images=None))
     with pytest.raises(InvalidRequest, match="takes no images"):
         make_engine(blind).check(asked)
     with pytest.raises(InvalidRequest, match=r"an image takes 48 tokens.* holds 40"):
         make_engine(loaded, max_batch_tokens=40).check(asked)
+    with pytest.raises(InvalidRequest, match="a prompt with images cannot be read"):
+        make_engine(loaded).check(replace(asked, given_answer=(1, 2)))

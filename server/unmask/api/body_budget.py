@@ -6,7 +6,7 @@ from typing import Self
 from unmask.errors import QueueFull
 from unmask.images import Pixels
 
-MAX_IMAGE_BYTES = 2 * 2**30  # of a process; one request has at most 64 MiB or so
+MAX_IMAGE_BYTES = 2 * 2**30  # of a process; a request of SDAR-VL may have a quarter of them
 FREE = 64 * 2**10  # bytes of each body that do not count: small requests never wait for large ones
 
 
