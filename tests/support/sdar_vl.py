@@ -41,13 +41,11 @@ def processor_config(**changes: Any) -> dict[str, Any]:
 def write(
     folder: Path,
     raw: dict[str, Any],
-    processor: dict[str, Any] | None = None,
     tensors: dict[str, Tensor] | None = None,
 ) -> Path:
-    """A checkpoint, by default with the golden processor and the golden tensors."""
+    """A checkpoint with the golden processor, by default with the golden tensors."""
     (folder / "config.json").write_text(json.dumps(raw))
-    fields = processor_config() if processor is None else processor
-    (folder / "preprocessor_config.json").write_text(json.dumps(fields))
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor_config()))
     save_file(tensors or load_file(FOLDER / "model.safetensors"), folder / "model.safetensors")
     byte_tokenizer().save_pretrained(folder)
     return folder
