@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unmask.engine.run.images import ImageEncoder
 from unmask.engine.run.staging import Staging
-from unmask.engine.schedule.image_rows import ImagePart, StepImages
+from unmask.engine.schedule.image_rows import ImageSpan, StepImages
 from unmask.image_fits import Size
 from unmask.images import ImageRows, Pixels
 from unmask.models.inputs import ForwardInputs
@@ -41,7 +41,7 @@ def tower() -> Tower:
     return Tower()
 
 
-def step(*parts: ImagePart, num_rows: int = 20) -> StepImages:
+def step(*parts: ImageSpan, num_rows: int = 20) -> StepImages:
     return StepImages(parts, np.full(num_rows, 99))
 
 
@@ -59,7 +59,7 @@ def encoder_of(tower: Callable[[Tensor, Size], Tensor], **options: int) -> Image
 
 
 def test_rows_of_an_image_are_where_its_part_says(tower: Tower) -> None:
-    parts = ImagePart(image(1), 3, 5, 2), ImagePart(image(2), 5, 8, 0)
+    parts = ImageSpan(image(1), 3, 5, 2), ImageSpan(image(2), 5, 8, 0)
     assert placed(encoder_of(tower), step(*parts)) == {3: 1.02, 4: 1.03, 5: 2.0, 6: 2.01, 7: 2.02}
 
 
@@ -70,8 +70,8 @@ def test_a_step_without_images_is_as_it_was(tower: Tower) -> None:
 
 def test_an_image_in_several_steps_is_encoded_once(tower: Tower) -> None:
     encoder = encoder_of(tower)
-    first = placed(encoder, step(ImagePart(image(1), 0, 4, 0), ImagePart(image(1), 9, 10, 5)))
-    second = placed(encoder, step(ImagePart(image(1), 0, 2, 4)))
+    first = placed(encoder, step(ImageSpan(image(1), 0, 4, 0), ImageSpan(image(1), 9, 10, 5)))
+    second = placed(encoder, step(ImageSpan(image(1), 0, 2, 4)))
     assert (first, second) == ({0: 1, 1: 1.01, 2: 1.02, 3: 1.03, 9: 1.05}, {0: 1.04, 1: 1.05})
     assert tower.encoded == [1]
 
@@ -79,19 +79,19 @@ def test_an_image_in_several_steps_is_encoded_once(tower: Tower) -> None:
 def test_vectors_of_the_images_that_were_used_last_are_kept(tower: Tower) -> None:
     encoder = encoder_of(tower, max_kept_bytes=2 * 6 * WIDTH * 4)
     for number in (1, 2, 1, 3, 1, 2):
-        placed(encoder, step(ImagePart(image(number), 0, 4, 0)))
+        placed(encoder, step(ImageSpan(image(number), 0, 4, 0)))
     assert tower.encoded == [1, 2, 3, 2]
 
 
 def test_an_image_above_the_limit_is_encoded_all_the_same(tower: Tower) -> None:
     encoder = encoder_of(tower, max_kept_bytes=1)
     for _ in range(2):
-        assert placed(encoder, step(ImagePart(image(1), 0, 1, 0))) == {0: 1}
+        assert placed(encoder, step(ImageSpan(image(1), 0, 1, 0))) == {0: 1}
     assert tower.encoded == [1]
 
 
 def test_rows_that_a_step_leaves_out_have_no_vectors(tower: Tower) -> None:
-    images = step(ImagePart(image(1), 2, 8, 0), ImagePart(image(2), 8, 10, 1))
+    images = step(ImageSpan(image(1), 2, 8, 0), ImageSpan(image(2), 8, 10, 1))
     kept = np.ones(20, np.bool_)
     kept[[0, 3, 4, 8, 9]] = False
     left = images.of_rows(kept)

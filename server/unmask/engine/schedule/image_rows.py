@@ -11,7 +11,7 @@ from unmask.engine.schedule.span import Span
 from unmask.images import ImageRows
 
 
-class ImagePart(NamedTuple):
+class ImageSpan(NamedTuple):
     """Rows [start, end) of a step that are those of an image from its row `first` on."""
 
     image: ImageRows
@@ -27,7 +27,7 @@ class StepImages:
     Windows of layers begin no later than such an image (transformers' `blockwise_overlay`).
     """
 
-    parts: tuple[ImagePart, ...]
+    parts: tuple[ImageSpan, ...]
     first_keys: IntArray  # [T] the last key that a row's window may begin with
 
     @classmethod
@@ -56,19 +56,19 @@ class StepImages:
     def of_rows(self, kept: BoolArray) -> Self | None:
         """The images of a step that has only the rows `kept` [T]; None if there is none."""
         before = np.concatenate(([0], kept.cumsum()))
-        parts = list[ImagePart]()
+        parts = list[ImageSpan]()
         for image, start, end, first in self.parts:
             rows = start + kept[start:end].nonzero()[0]
             for run in np.split(rows, (np.diff(rows) > 1).nonzero()[0] + 1):
                 if len(run):
                     here = int(before[run[0]])
                     of_image = first + int(run[0]) - start
-                    parts.append(ImagePart(image, here, here + len(run), of_image))
+                    parts.append(ImageSpan(image, here, here + len(run), of_image))
         return type(self)(tuple(parts), self.first_keys[kept]) if parts else None
 
 
-def _parts(spans: Sequence[Span], query_starts: IntArray) -> Sequence[ImagePart]:
-    parts = list[ImagePart]()
+def _parts(spans: Sequence[Span], query_starts: IntArray) -> Sequence[ImageSpan]:
+    parts = list[ImageSpan]()
     for i, span in enumerate(spans):
         if span.without_prompt:  # all of its prompt is masked
             continue
@@ -76,5 +76,5 @@ def _parts(spans: Sequence[Span], query_starts: IntArray) -> Sequence[ImagePart]
             start, end = max(image.start, span.query.start), min(image.end, span.query.end)
             if start < end:
                 row = int(query_starts[i]) - span.query.start  # of the first position
-                parts.append(ImagePart(image, row + start, row + end, start - image.start))
+                parts.append(ImageSpan(image, row + start, row + end, start - image.start))
     return parts
