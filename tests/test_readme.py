@@ -21,7 +21,13 @@ from typing import Any
 import pytest
 
 from benchmarks.readme import measured, replace_measured
+from tests.api.conftest import running
+from tests.api.fake_client import ANSWER, FakeClient
 from tests.cli.running import unmask_here
+from tests.support.pictures import MODEL_OF_IMAGES, image_tokenizer, pixels, png
+from unmask.api import create_app
+from unmask.config import ServerConfig
+from unmask.metrics import Metrics
 from unmask.options import OPTIONS
 from unmask.settings import to_toml
 from unmask_kernels.policies.table import POLICIES
@@ -30,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "docs" / "reference" / "api.md", *(ROOT / "docs" / "guides").glob("*.md"))
 DEFAULT_PORT = 8000
+IMAGE = "chart.png"  # that examples read
 # Beginnings of commands that are parsed and not run.
 ELSEWHERE = ("kubectl", "yq", "serve run", "MODEL=")  # for a cluster, or with several containers
 NOT_RUN = ("make", "pip", "docker", "unmask serve", "lm_eval", *ELSEWHERE)
@@ -46,6 +53,11 @@ def commands() -> list[str]:
     """Commands of the shell blocks, each with the lines that continue it, each once."""
     parts = (re.split(r"\n(?=[a-z])", block.strip()) for block in blocks("sh"))
     return list(dict.fromkeys(part.strip() for block in parts for part in block))
+
+
+def python_examples(*, with_images: bool) -> list[str]:
+    """Python code of all pages that reads an image, or that reads none."""
+    return [code for code in blocks("python") if (IMAGE in code) is with_images]
 
 
 def parsed_only() -> list[str]:
@@ -138,12 +150,27 @@ def test_shell_commands_succeed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", usual(blocks("python")))
+@pytest.mark.parametrize("source", usual(python_examples(with_images=False)))
 def test_python_examples_run(source: str, port: int, environment: dict[str, str]) -> None:
     source = source.replace(f"localhost:{DEFAULT_PORT}", f"localhost:{port}")
     done = run([sys.executable, "-c", source], environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("source", python_examples(with_images=True))
+def test_python_examples_with_images_send_them(
+    source: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The engine is a script: the embedded model takes no images."""
+    engine = FakeClient(model=MODEL_OF_IMAGES, tokenizer=image_tokenizer())
+    (tmp_path / IMAGE).write_bytes(png())
+    with running(create_app(engine, Metrics(), ServerConfig())) as url:
+        source = source.replace(f"http://localhost:{DEFAULT_PORT}", url)
+        done = run([sys.executable, "-c", source], environment, tmp_path)
+    assert done.stdout.strip() == ANSWER, done.stderr
+    [request] = engine.requests
+    assert [one.pixels for one in request.images] == [pixels(png())]
 
 
 @pytest.mark.parametrize("command", parsed_only())
