@@ -60,6 +60,7 @@ def test_a_tokenizer_that_was_sent_to_another_process_renders_the_same_chats():
     assert pickle.loads(pickle.dumps(tokenizer)).apply_chat(messages) == ids
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "before",
     [

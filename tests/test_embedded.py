@@ -38,7 +38,7 @@ def test_the_server_reads_and_writes_as_in_training() -> None:
     assert (TOKENIZER / "chat_template.jinja").read_text(encoding="utf-8") == CHAT_TEMPLATE
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("params", [GREEDY, DRAWN], ids=["greedy", "drawn"])
 def test_answers_do_not_depend_on_company_cache_or_chunks(params: SamplingParams) -> None:
     together = answers(params)

@@ -109,6 +109,7 @@ def test_a_server_is_given_up_once_no_process_can_be_started(
     assert "API processes cannot be started" in caplog.text
 
 
+@pytest.mark.exhaustive
 def test_processes_that_cannot_be_started_are_a_failure_while_the_model_loads(
     tmp_path: Path, tiny_folder: Path
 ) -> None:

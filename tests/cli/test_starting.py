@@ -204,9 +204,8 @@ def test_an_unexpected_error_of_loading_is_told_in_one_line() -> None:
         engine.raise_failure()
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("args", [(), ("--engine", "thread"), ("--api-processes", "2")])
-@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_is_all_that_a_server_says(
     tmp_path: Path, args: tuple[str, ...]
 ) -> None:

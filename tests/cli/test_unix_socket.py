@@ -67,6 +67,7 @@ def test_a_server_answers_on_a_unix_socket_whatever_host_is_named(
             assert client.post("/v1/completions", json=body).text.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.exhaustive
 def test_several_processes_share_no_unix_socket() -> None:
     ended = unmask("serve", "--uds", "s", "--api-processes", "2")
     assert ended.returncode == 2

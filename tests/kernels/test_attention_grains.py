@@ -54,7 +54,7 @@ def run(case: Case, plan: TilePlan) -> torch.Tensor:
     return attention(case.query, case.keys, case.values, plan, 0.2)
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
 @pytest.mark.parametrize("window", [None, 50])
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -77,7 +77,6 @@ def test_dealing_grains_to_more_programs_changes_no_bit(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
 @pytest.mark.parametrize("tma", [False, True])
 def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(

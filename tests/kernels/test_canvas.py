@@ -224,7 +224,7 @@ def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> No
         assert torch.equal(getattr(run(False), name), getattr(run(True), name)), name
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("number", [float("nan"), float("-inf")])
 @pytest.mark.parametrize("vocab_size", [48, VOCAB])
 def test_a_row_of_no_numbers_gets_tokens_of_the_vocabulary_and_changes_no_other(

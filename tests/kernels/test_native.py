@@ -310,6 +310,7 @@ def test_kernels_are_off_where_the_environment_says_so(tmp_path: Path) -> None:
     assert found_with(**own, UNMASK_NATIVE="0") == "False\n"
 
 
+@pytest.mark.exhaustive
 @needs_compiler
 @pytest.mark.skipif("avx2" not in Path("/proc/cpuinfo").read_text(), reason="no AVX2")
 def test_less_than_the_cpu_has_may_be_asked_for(tmp_path: Path) -> None:

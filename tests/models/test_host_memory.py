@@ -25,6 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="an option of glibc")
 def test_freed_tensors_are_used_again_without_page_faults() -> None:
     output = subprocess.check_output([sys.executable, "-c", SCRIPT], text=True)

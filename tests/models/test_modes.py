@@ -215,7 +215,7 @@ def test_a_block_length_is_refused_token_by_token_with_a_grammar(loaded: LoadedM
     assert error.value.field == "block_length"
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("overlap", [False, True])
 def test_replayed_steps_give_the_same_answers(loaded: LoadedModel, overlap: bool) -> None:
     recordings = Recordings()

@@ -248,9 +248,10 @@ def test_a_step_that_hangs_is_run_by_another_process(
         assert client.pid != first
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "fault",
-    [faults.raise_on_poison, pytest.param(faults.die_on_poison, marks=pytest.mark.exhaustive)],
+    [faults.raise_on_poison, faults.die_on_poison],
 )
 def test_only_the_request_that_breaks_its_engine_fails(
     start: Start, tiny_on_cpu: LoadedModel, fault: Callable[[], None]

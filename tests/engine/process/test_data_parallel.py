@@ -80,6 +80,7 @@ def test_answers_are_those_of_one_engine_whichever_runs_them(
     assert client.status().num_running + client.status().num_waiting == 0
 
 
+@pytest.mark.exhaustive
 def test_metrics_count_all_engines_and_tell_them_apart(
     client: ProcessEngine, metrics: Metrics
 ) -> None:
