@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -184,7 +184,7 @@ def _system(blocks: tuple[Block, ...] | None) -> Iterator[ChatMessage]:
     given = [_text_of(block, f"system[{i}]") for i, block in enumerate(blocks or ())]
     texts = [BILLING.sub("", text) for text in given if not BILLING.fullmatch(text)]
     if texts:
-        yield _message("system", list(map(_text, texts)))
+        yield ChatMessage.of("system", map(TextPart.of, texts))
 
 
 def images_of(body: MessagesBody | CountBody) -> Iterator[SentImage]:
@@ -210,12 +210,12 @@ def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
         own = f"{path}[{i}]"
         match block.type:
             case "text":
-                rest.append(_text(_text_of(block, own)))
+                rest.append(_text(block, own))
             case "image" if message.role == "user":
                 rest.append(_image(block, own))
             case "tool_result" if message.role == "user":
                 parts = _result(block.content or (), f"{own}.content")
-                yield _message("tool", parts, tool_call_id=_given(block.tool_use_id, own))
+                yield ChatMessage.of("tool", parts, tool_call_id=_given(block.tool_use_id, own))
             case "tool_use" if message.role == "assistant":
                 arguments = json.dumps(block.input or {}, ensure_ascii=False)
                 function = {"name": _given(block.name, own), "arguments": arguments}
@@ -230,7 +230,7 @@ def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
                     field=f"{own}.type",
                 )
     if rest or calls or thoughts or message.role == "assistant":
-        yield _message(
+        yield ChatMessage.of(
             message.role,
             rest,
             tool_calls=tuple(calls) or None,
@@ -241,9 +241,7 @@ def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
 def _result(blocks: tuple[Block, ...], path: str) -> list[ChatPart]:
     """The parts of a tool's result."""
     return [
-        _image(block, f"{path}[{i}]")
-        if block.type == "image"
-        else _text(_text_of(block, f"{path}[{i}]"))
+        (_image if block.type == "image" else _text)(block, f"{path}[{i}]")
         for i, block in enumerate(blocks)
     ]
 
@@ -254,8 +252,8 @@ def _image(block: Block, path: str) -> ImagePart:
     return ImagePart.of(block.source)
 
 
-def _text(text: str) -> TextPart:
-    return TextPart(type="text", text=text)
+def _text(block: Block, path: str) -> TextPart:
+    return TextPart.of(_text_of(block, path))
 
 
 def _text_of(block: Block, path: str) -> str:
@@ -272,10 +270,6 @@ def _given(value: str | None, path: str) -> str:
     if value is None:
         raise InvalidRequest(f"{path} lacks its name or id", field=path)
     return value
-
-
-def _message(role: Any, parts: Sequence[ChatPart], **fields: Any) -> ChatMessage:
-    return ChatMessage.model_construct(role=role, content=tuple(parts), **fields)
 
 
 def _tool(tool: AnthropicTool) -> Tool:

@@ -78,6 +78,11 @@ class TextPart(Part):
     type: Literal["text"]
     text: str
 
+    @classmethod
+    def of(cls, text: str) -> "TextPart":
+        """The part of a chat with a text of any API."""
+        return cls(type="text", text=text)
+
 
 class ImagePart(Part):
     """A piece of a message that is an image."""
@@ -99,14 +104,16 @@ class ImagePart(Part):
 ChatPart = TextPart | ImagePart
 
 
-def _as_chat_parts(value: Any) -> Any:
-    if value is None:
-        return None
+def _as_parts(value: Any, text_type: str) -> Any:
     if isinstance(value, str):
-        value = [{"type": "text", "text": value}]
+        return [{"type": text_type, "text": value}]
     if not isinstance(value, list):
         raise ValueError("must be a string or a list of parts")
     return value
+
+
+def _as_chat_parts(value: Any) -> Any:
+    return None if value is None else _as_parts(value, "text")
 
 
 def _as_chat_part(value: Any) -> Part:
@@ -146,11 +153,7 @@ class InputImage(ImageBody):
 
 
 def _as_input_parts(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"type": "input_text", "text": value}]
-    if not isinstance(value, list):
-        raise ValueError("must be a string or a list of parts")
-    return value
+    return _as_parts(value, "input_text")
 
 
 def _as_input_part(value: Any) -> InputPart | InputImage:

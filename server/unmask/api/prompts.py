@@ -11,7 +11,6 @@ from unmask.api.images import Images
 from unmask.api.message_parts import ImagePart, TextPart
 from unmask.api.requests import (
     FIELDS_OF_ROLES,
-    IMAGE_ROLES,
     MAY_LACK_CONTENT,
     ChatBody,
     ChatMessage,
@@ -22,7 +21,7 @@ from unmask.api.requests import (
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
 from unmask.images import ImageRows, place_images
-from unmask.prompts import IMAGE, as_turn, check_template_options
+from unmask.prompts import IMAGE, IMAGE_ROLES, as_turn, check_template_options
 
 T = TypeVar("T")
 

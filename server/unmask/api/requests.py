@@ -1,16 +1,17 @@
 """Request bodies: fields of OpenAI and vLLM under their names, and extensions for diffusion."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, StrictInt, WithJsonSchema
 
 from unmask.api.fields import MAX_ID, Body, Bool, Float, Int, Priority, Seconds, bounded, items
-from unmask.api.message_parts import ChatParts
+from unmask.api.message_parts import ChatPart, ChatParts
 from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.structured import StructuredBody
 from unmask.api.template_bodies import PROMPTED, TEMPLATED, Parts
 from unmask.api.tools.bodies import Choice, Tool
+from unmask.prompts import IMAGE_ROLES
 from unmask.sampling_params import MAX_LOGIT_BIAS, MAX_LOGPROBS
 
 MAX_CHOICES = 1024  # of a request: prompts times n
@@ -20,7 +21,6 @@ PromptInput = str | tuple[int, ...]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 MAY_LACK_CONTENT: Sequence[Role] = ("assistant", "tool")
 FIELDS_OF_ROLES: Mapping[str, Role] = {"tool_calls": "assistant", "tool_call_id": "tool"}
-IMAGE_ROLES: Sequence[Role] = ("user", "tool")
 TURNS: Sequence[Sequence[Role]] = (("system", "developer"), ("user",), ("assistant",), ("tool",))
 
 
@@ -190,6 +190,11 @@ class ChatMessage(Body):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+
+    @classmethod
+    def of(cls, role: Role, parts: Iterable[ChatPart], **fields: Any) -> Self:
+        """A turn of parts that were checked."""
+        return cls.model_construct(role=role, content=tuple(parts), **fields)
 
     @property
     def thoughts(self) -> str | None:

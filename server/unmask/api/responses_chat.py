@@ -1,6 +1,6 @@
 """Bodies of OpenAI's Responses API as chats."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unmask.api.images import SentImage
@@ -69,7 +69,7 @@ def as_chat(body: ResponsesBody) -> ChatBody:
 def _messages(body: ResponsesBody) -> Iterator[ChatMessage]:
     """Messages with thoughts, text and calls of the assistant joined to one turn."""
     if body.instructions is not None:
-        yield _message("system", [_text(body.instructions)])
+        yield ChatMessage.of("system", [TextPart.of(body.instructions)])
     turn = _Turn()
     for item in body.input:
         if not turn.may_have(item):
@@ -84,11 +84,11 @@ def _messages(body: ResponsesBody) -> Iterator[ChatMessage]:
                 function = {"name": name, "arguments": item.arguments}
                 turn.calls.append({"id": item.call_id, "type": "function", "function": function})
             case MessageItem():
-                yield _message(item.role, _parts(item.content))
+                yield ChatMessage.of(item.role, _parts(item.content))
             case OutputItem():
                 called = None if item.name is None else full_name(item.namespace, item.name)
                 parts = _parts(item.output)
-                yield _message("tool", parts, tool_call_id=item.call_id, name=called)
+                yield ChatMessage.of("tool", parts, tool_call_id=item.call_id, name=called)
     yield from turn.taken()
 
 
@@ -112,7 +112,7 @@ class _Turn:
     def taken(self) -> Iterator[ChatMessage]:
         """The turn, if it has anything; then it has nothing."""
         if self.thoughts or self.parts or self.calls:
-            yield _message(
+            yield ChatMessage.of(
                 "assistant",
                 self.parts,
                 reasoning_content="\n".join(self.thoughts) or None,
@@ -123,16 +123,9 @@ class _Turn:
 
 def _parts(parts: Iterable[InputPart | InputImage]) -> list[ChatPart]:
     return [
-        _text(part.text) if isinstance(part, InputPart) else ImagePart.of(part) for part in parts
+        TextPart.of(part.text) if isinstance(part, InputPart) else ImagePart.of(part)
+        for part in parts
     ]
-
-
-def _text(text: str) -> TextPart:
-    return TextPart(type="text", text=text)
-
-
-def _message(role: Any, parts: Sequence[ChatPart], **fields: Any) -> ChatMessage:
-    return ChatMessage.model_construct(role=role, content=tuple(parts), **fields)
 
 
 def _tool(named: NamedFunction) -> Tool:
