@@ -10,7 +10,6 @@ from torch import Tensor
 from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings, timed
 from unmask.models.vision.gemma4 import (
-    NUM_COLOURS,
     ClippedLinear,
     Standardization,
     TowerAttention,
@@ -19,6 +18,7 @@ from unmask.models.vision.gemma4 import (
     VisionTower,
 )
 from unmask.models.vision.gemma4_config import NUM_AXES, VisionConfig, read_vision_config
+from unmask.models.vision.vision_config import NUM_COLOURS
 
 TEXT_SIZE = 2816  # of DiffusionGemma-26B-A4B
 PUBLISHED = {
@@ -71,7 +71,8 @@ def measure(
         peak_bytes = torch.cuda.max_memory_allocated() - before
     took = timed(lambda: tower(pixels, source))
     num_patches = rows * columns * config.pooling**2
-    floor_s = ceilings.floor_s(num_weight_bytes(tower), num_flops(config, num_patches))
+    num_bytes = 2 * config.num_layers * num_weights(config)
+    floor_s = ceilings.floor_s(num_bytes, num_flops(config, num_patches))
     return {
         "model": "Gemma 4",
         "tokens": rows * columns,
@@ -84,25 +85,17 @@ def measure(
     }
 
 
+def num_weights(config: VisionConfig) -> int:
+    """Numbers in the matrices of a layer."""
+    heads = config.num_heads + config.num_kv_heads
+    columns = 2 * heads * config.head_dim + 3 * config.intermediate_size
+    return config.hidden_size * columns
+
+
 def num_flops(config: VisionConfig, num_patches: int) -> int:
     """Operations of products and of attention over all patches."""
-    heads = config.num_heads * config.head_dim
-    kv_heads = config.num_kv_heads * config.head_dim
-    columns = 2 * heads + 2 * kv_heads + 3 * config.intermediate_size
-    products = 2 * num_patches * config.hidden_size * columns
-    return config.num_layers * (products + 4 * num_patches**2 * heads)
-
-
-def num_weight_bytes(tower: VisionTower) -> int:
-    """Bytes of the matrices of all layers."""
-    products = [
-        product
-        for layer in tower.layers
-        for part in (layer.attention, layer.mlp)
-        for product in (getattr(part, name) for name in part.__dataclass_fields__)
-        if isinstance(product, ClippedLinear)
-    ]
-    return sum(product.weight.nbytes for product in products)
+    attention = 4 * num_patches**2 * config.num_heads * config.head_dim
+    return config.num_layers * (2 * num_patches * num_weights(config) + attention)
 
 
 def random_tower(config: VisionConfig, num_outputs: int, device: torch.device) -> VisionTower:

@@ -7,10 +7,10 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import without_nulls
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.vision.siglip_config import NAME as VISION
 from unmask.models.vision.siglip_config import PACKING, RATIO, SHAPES
 from unmask.models.vision.siglip_traits import read_tile_traits
 from unmask.models.vision.siglip_weights import take_tower
+from unmask.models.vision.vision_config import NAME as VISION
 from unmask.models.weights import Weights
 
 MODEL_TYPE, TEXT, PREFIX = "sdar_v", "text_config", "language_model."

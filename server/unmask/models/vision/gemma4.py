@@ -14,9 +14,7 @@ from torch import Tensor
 
 from unmask.image_fits import Size
 from unmask.models.vision.gemma4_config import HALVES, NUM_AXES, VisionConfig
-
-NUM_COLOURS = 3
-LARGEST = 255.0  # value of a colour
+from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
 
 
 @dataclass(frozen=True, slots=True)

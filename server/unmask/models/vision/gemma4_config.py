@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.config_fields import ConfigFields, check_fields
-from unmask.models.config_values import check_values, without_nulls
+from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
+from unmask.models.vision.vision_config import NAME, vision_fields
 
-NAME = "vision_config"
 NUM_AXES, HALVES = 2, 2  # RoPE turns pairs of each half of a head, one for an axis
 # Defaults of transformers' class, which configurations leave out.
 DEFAULTS: Mapping[str, Any] = {
@@ -72,14 +71,9 @@ class VisionConfig:
 
 def read_vision_config(raw: RawConfig) -> VisionConfig | None:
     """Vision configuration of a `config.json`, if it has one; raises `InvalidCheckpoint`."""
-    vision = raw.get(NAME)
-    if vision is None:
+    fields = vision_fields(raw, FIELDS, DEFAULTS)
+    if fields is None:
         return None
-    if not isinstance(vision, Mapping):
-        raise InvalidCheckpoint(f"config.json: {NAME} must be an object, got {vision!r:.60}")
-    check_fields({NAME: vision}, ConfigFields(nested={NAME: FIELDS}))
-    fields = {**DEFAULTS, **without_nulls(vision)}
-    check_values(fields, f"{NAME}.")
     rope = fields.get("rope_parameters", {})
     if not isinstance(rope, Mapping):
         raise InvalidCheckpoint(f"config.json: {NAME}.rope_parameters must be an object")

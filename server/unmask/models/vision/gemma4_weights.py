@@ -6,7 +6,6 @@ from torch import Tensor
 from unmask.models.family import RawConfig
 from unmask.models.vision.fitting import Shapes, fits, leave_out
 from unmask.models.vision.gemma4 import (
-    NUM_COLOURS,
     ClippedLinear,
     Standardization,
     TowerAttention,
@@ -15,6 +14,7 @@ from unmask.models.vision.gemma4 import (
     VisionTower,
 )
 from unmask.models.vision.gemma4_config import NUM_AXES, VisionConfig, read_vision_config
+from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 
 TOWER, EMBED = PREFIXES = "model.encoder.vision_tower.", "model.encoder.embed_vision."

@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size, Tiles
-from unmask.models.vision.siglip_config import NUM_COLOURS, SiglipConfig
+from unmask.models.vision.siglip_config import SiglipConfig
 from unmask.models.vision.tile_map import pack
+from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
 
 TILES_AT_ONCE = 8  # of the published size they take 100 MiB
-LARGEST, MIDDLE = 255.0, 0.5  # value of a colour; mean and deviation, of the largest
+MIDDLE = 0.5  # mean and deviation of colours, of the largest
 
 
 @dataclass(frozen=True, slots=True)

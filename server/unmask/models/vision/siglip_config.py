@@ -7,12 +7,12 @@ from typing import Any
 
 from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Size, Tiles
-from unmask.models.config_fields import ConfigFields, check_fields
-from unmask.models.config_values import Range, check_values, without_nulls
+from unmask.models.config_fields import ConfigFields
+from unmask.models.config_values import Range
 from unmask.models.family import RawConfig
+from unmask.models.vision.vision_config import NAME, NUM_COLOURS, vision_fields
 
-NAME, SHAPES, RATIO = "vision_config", "image_grid_pinpoints", "vision_aspect_ratio"
-NUM_COLOURS = 3
+SHAPES, RATIO = "image_grid_pinpoints", "vision_aspect_ratio"
 # Defaults of transformers' classes, which configurations leave out.
 DEFAULTS: Mapping[str, Any] = {
     "hidden_size": 768,
@@ -65,15 +65,9 @@ class SiglipConfig:
 
 def read_siglip_config(raw: RawConfig) -> SiglipConfig | None:
     """Configuration of the tower, if a `config.json` has one; raises `InvalidCheckpoint`."""
-    vision = raw.get(NAME)
-    if vision is None:
+    fields = vision_fields(raw, FIELDS, DEFAULTS, PACKING)
+    if fields is None:
         return None
-    if not isinstance(vision, Mapping):
-        raise InvalidCheckpoint(f"config.json: {NAME} must be an object, got {vision!r:.60}")
-    packing = {name: raw[name] for name in PACKING if name in raw}
-    check_fields(packing | {NAME: vision}, ConfigFields(accepted=PACKING, nested={NAME: FIELDS}))
-    fields = {**DEFAULTS, **without_nulls(vision)}
-    check_values(fields, f"{NAME}.")
     heads, width = fields["num_attention_heads"], fields["hidden_size"]
     if width % heads:
         raise InvalidCheckpoint(

@@ -19,6 +19,7 @@ from unmask.models.vision.processor import (
     read_processor,
     token_of,
 )
+from unmask.models.vision.siglip import MIDDLE
 from unmask.models.vision.siglip_config import (
     DEFAULT_RATIO,
     RATIO,
@@ -27,7 +28,6 @@ from unmask.models.vision.siglip_config import (
     read_tiles,
 )
 
-MIDDLE = 0.5  # mean and deviation of colours
 TOKEN, OLD_TOKEN = "image_token_id", "image_token_index"
 PROCESSOR = ConfigFields(
     read=frozenset((SHAPES, "image_mean", "image_std", "rescale_factor", "size")),

@@ -12,12 +12,8 @@ from unmask.models.vision.siglip import (
     SiglipLayer,
     SiglipTower,
 )
-from unmask.models.vision.siglip_config import (
-    NUM_COLOURS,
-    SiglipConfig,
-    read_siglip_config,
-    read_tiles,
-)
+from unmask.models.vision.siglip_config import SiglipConfig, read_siglip_config, read_tiles
+from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 
 TOWER, PROJECTOR, NEWLINE = "vision_tower.vision_model.", "multi_modal_projector.", "image_newline"
