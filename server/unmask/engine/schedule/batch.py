@@ -125,12 +125,14 @@ def build_batch(
     attention: AttentionPattern = "block_causal",
     shift: bool = False,
     num_repeats: int = 0,
+    has_images: bool = True,
     uses_c: bool = True,
 ) -> StepBatch:
     """Lay spans out as flat arrays; every span's pages must already cover its horizon.
 
     The bounds of the first `num_repeats` spans are those in the table. With `shift`, the logits of
-    a position are about the one after it. `uses_c` is False to have NumPy lay rows out in any case.
+    a position are about the one after it. Unless it `has_images`, no prompt is searched for them.
+    `uses_c` is False to have NumPy lay rows out in any case.
     """
     numbers = _bounds(spans, table, num_repeats)
     bounds = Bounds.from_numbers(numbers)
@@ -140,7 +142,9 @@ def build_batch(
     decoding = _decoding_arrays(denoised, bounds, which, table)
     flags = _flags(spans, which, decoding)
     layout = lay_out(numbers, flags, table, page_size, attention, shift=shift, uses_c=uses_c)
-    images = StepImages.of_spans(spans, layout.query_starts, layout.horizons)
+    images = StepImages.of_spans(spans, layout.query_starts) if has_images else None
+    if images is not None:
+        layout = replace(layout, horizons=images.horizons(layout.horizons))
     _mask_prompts(spans, bounds, layout)
     if shift and attention == "full" and len(which):
         # Without the row before a pass, its first position has its own logits (d3LLM).

@@ -31,22 +31,24 @@ class StepImages:
     first_keys: IntArray  # [T] the last key that a row's window may begin with
 
     @classmethod
-    def of_spans(
-        cls, spans: Sequence[Span], query_starts: IntArray, horizons: IntArray
-    ) -> Self | None:
-        """The images of S spans, whose rows begin at `query_starts` [S + 1]; None if there is none.
-
-        The `horizons` [T] of their rows are set.
-        """
+    def of_spans(cls, spans: Sequence[Span], query_starts: IntArray) -> Self | None:
+        """The images of S spans, whose rows begin at `query_starts` [S + 1]; None for none."""
         parts = tuple(_parts(spans, query_starts))
         if not parts:
             return None
-        first_keys = np.full(len(horizons), np.iinfo(np.int64).max)
+        first_keys = np.full(query_starts[-1], np.iinfo(np.int64).max)
         for image, start, end, _ in parts:
             if image.sees_itself:
-                horizons[start:end] = image.end
                 first_keys[start:end] = image.start
         return cls(parts, first_keys)
+
+    def horizons(self, causal: IntArray) -> IntArray:
+        """Ends [T] of the keys that rows see, of those that they see beside images."""
+        horizons = causal.copy()
+        for image, start, end, _ in self.parts:
+            if image.sees_itself:
+                horizons[start:end] = image.end
+        return horizons
 
     @property
     def rows(self) -> IntArray:

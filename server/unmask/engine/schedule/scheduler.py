@@ -94,6 +94,7 @@ class Scheduler:
             attention=self._model.attention,
             shift=self._model.shift,
             num_repeats=num_repeats,
+            has_images=self._model.images is not None,
         )
         discard(states, self.table, self._pool)
         return with_block_entries(active_rows(batch))
