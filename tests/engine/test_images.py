@@ -1,6 +1,5 @@
 """Images in prompts: an answer depends on them, and on nothing but the request."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,18 +12,16 @@ pytest.importorskip("transformers.models.diffusion_gemma")
 from tests.support.canvas_loop import Job, PhiloxDraws, run
 from tests.support.canvases import Forward, Image
 from tests.support.engines import Answer, make_engine, run_all, run_alone
-from tests.support.gemma import make_reference, save
-from tests.support.tiny import VOCAB_SIZE, byte_tokenizer
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.noise import SCHEDULE, WIDTH, load_noise
+from tests.support.tiny import VOCAB_SIZE
 from unmask.errors import InvalidRequest
 from unmask.image_fits import Cells, Size
 from unmask.images import ImageTraits, Pixels, place_images
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.registry import LoadedModel, load_model
-from unmask.types import CanvasSchedule, Request, SamplingParams
+from unmask.models.registry import LoadedModel
+from unmask.types import Request, SamplingParams
 
-WIDTH, CELL, HIDDEN = 16, 4, 64
-SCHEDULE = CanvasSchedule(steps=6, entropy_bound=0.4, confidence=0.3)
+CELL, HIDDEN = 4, 64
 TRAITS = ImageTraits(
     token_id=250, before=(251,), behind=(252,), fit=Cells(CELL, 60), sees_itself=True
 )
@@ -40,21 +37,7 @@ def encode(pixels: Tensor, source: Size) -> Tensor:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    folder = tmp_path_factory.mktemp("dgemma")
-    save(make_reference(WIDTH, peak=4.0, vocab_size=VOCAB_SIZE, hidden_size=HIDDEN), folder)
-    generation = {
-        "max_denoising_steps": SCHEDULE.steps,
-        "sampler_config": {
-            "_cls_name": "EntropyBoundSamplerConfig",
-            "entropy_bound": SCHEDULE.entropy_bound,
-        },
-        "confidence_threshold": SCHEDULE.confidence,
-        "stability_threshold": None,
-    }
-    (folder / "generation_config.json").write_text(json.dumps(generation))
-    byte_tokenizer().save_pretrained(folder)
-    config = ModelConfig(path=str(folder), device="cpu", dtype="float32")
-    loaded = load_model(config, DecodingConfig())
+    loaded = load_noise(tmp_path_factory.mktemp("dgemma"))
     assert isinstance(loaded.model, CanvasDecoder)
     loaded.model.vision = encode
     return replace(loaded, info=replace(loaded.info, images=TRAITS))

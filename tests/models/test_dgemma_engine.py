@@ -1,6 +1,5 @@
 """DiffusionGemma through the engine: batched requests get the answers they get alone."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -11,34 +10,16 @@ pytest.importorskip("transformers.models.diffusion_gemma")
 from tests.support.canvas_loop import Job, PhiloxDraws, run
 from tests.support.canvases import Forward
 from tests.support.engines import make_engine, run_all, run_alone
-from tests.support.gemma import make_reference, save
-from tests.support.tiny import VOCAB_SIZE, byte_tokenizer
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.noise import SCHEDULE, WIDTH, load_noise
+from tests.support.tiny import VOCAB_SIZE
 from unmask.errors import InvalidRequest
-from unmask.models.registry import LoadedModel, load_model
-from unmask.types import CanvasSchedule, Request, SamplingParams
-
-WIDTH = 16
-SCHEDULE = CanvasSchedule(steps=8, entropy_bound=0.4, confidence=0.3)
+from unmask.models.registry import LoadedModel
+from unmask.types import Request, SamplingParams
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    folder = tmp_path_factory.mktemp("dgemma")
-    save(make_reference(WIDTH, peak=4.0, vocab_size=VOCAB_SIZE), folder)
-    generation = {
-        "max_denoising_steps": SCHEDULE.steps,
-        "sampler_config": {
-            "_cls_name": "EntropyBoundSamplerConfig",
-            "entropy_bound": SCHEDULE.entropy_bound,
-        },
-        "confidence_threshold": SCHEDULE.confidence,
-        "stability_threshold": None,
-    }
-    (folder / "generation_config.json").write_text(json.dumps(generation))
-    byte_tokenizer().save_pretrained(folder)
-    config = ModelConfig(path=str(folder), device="cpu", dtype="float32")
-    return load_model(config, DecodingConfig())
+    return load_noise(tmp_path_factory.mktemp("dgemma"))
 
 
 def requests() -> list[Request]:

@@ -29,8 +29,12 @@ def load_noise(folder: Path) -> LoadedModel:
     save(make_reference(WIDTH, peak=4.0, vocab_size=VOCAB_SIZE), folder)
     generation = {
         "max_denoising_steps": SCHEDULE.steps,
-        "sampler_config": {"entropy_bound": SCHEDULE.entropy_bound},
+        "sampler_config": {
+            "_cls_name": "EntropyBoundSamplerConfig",
+            "entropy_bound": SCHEDULE.entropy_bound,
+        },
         "confidence_threshold": SCHEDULE.confidence,
+        "stability_threshold": None,
     }
     (folder / "generation_config.json").write_text(json.dumps(generation))
     byte_tokenizer().save_pretrained(folder)
