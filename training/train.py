@@ -8,11 +8,10 @@ import signal
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
@@ -20,16 +19,17 @@ from transformers import PreTrainedTokenizerFast
 from training.data import (
     ROW_LENGTHS,
     Batch,
+    Objective,
     batches,
     collate,
-    lay_out,
     pack,
+    segments_of,
     validation_samples,
 )
 from training.growth import grown
 from training.model import Model, Shape
 from training.muon import Muon
-from training.parallel import average, num_processes, run_all
+from training.passes import passes_of
 from training.tokenizer import load
 
 
@@ -40,11 +40,12 @@ class Preset:
     shape: Shape
     steps: int
     part_tokens: int  # rows x length of a forward pass
-    parts_per_step: int  # divided among processes
+    parts_per_step: int
     workers: int = 0  # processes that draw samples
     rate: float = 3e-3
     # Share that a step leaves of the running mean of weights; 0: there is none.
     average: float = 0.0
+    objective: Objective = "denoise"
 
 
 PRESETS = {
@@ -62,7 +63,6 @@ WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
 SAVE_EVERY_S = 60.0
 REPORT_EVERY = 100
-RANK_SEED = 1_000_000
 LEAST_HELD_OUT, LEAST_HELD_OUT_A_ROW = 512, 8  # samples
 
 
@@ -88,7 +88,7 @@ class Schedule:
 
 
 class Trainer:
-    """Float32 master weights with a bfloat16 copy for forward and backward passes."""
+    """Float32 master weights, which passes with a bfloat16 copy give their gradients."""
 
     def __init__(
         self, preset: Preset, device: torch.device, seed: int, *, compiled: bool = True
@@ -96,9 +96,7 @@ class Trainer:
         torch.manual_seed(seed)
         self.preset, self.device = preset, device
         self.master = Model(preset.shape).to(device)
-        self.working = copy.deepcopy(self.master).to(torch.bfloat16)
-        for layer in self.working.model.layers if compiled else ():
-            layer.compile(dynamic=False)
+        self.passes = passes_of(self.master, preset.part_tokens, device, compiled=compiled)
         matrices: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in self.master.named_parameters():
@@ -109,71 +107,27 @@ class Trainer:
             Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
         ]
-        self.asked_to_stop = False  # by a signal or the schedule; all stop after the next step
-        self.stops = False
+        self.stops = False  # after the next step; asked by a signal or the schedule
         self.step = 0
         self.num_samples = 0
         self.num_tokens = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Weighted sum of cross-entropies at masked positions."""
-        batch = batch.to(self.device)
-        hidden = self.working.hidden(batch.ids, batch.positions, batch.mask)
-        logits = self.working.logits(hidden.flatten(0, 1)[batch.asked])
-        targets = batch.targets.flatten()[batch.asked].long()
-        entropy = F.cross_entropy(logits, targets.clamp(min=0), reduction="none")
-        return (entropy * batch.weights).sum()
-
     def update(self, parts: list[Batch], rate: float) -> Tensor:
-        """One optimizer step over several batches; returns the loss.
-
-        Processes take the mean of their rates, or their weights would part. A GPU runs behind the
-        host, which never waits for a number of it here.
-        """
-        weight = sum(batch.weight for batch in parts)
-        losses: list[Tensor] = []
-        for batch in parts:
-            value = self.loss(batch) / weight
-            value.backward()  # type: ignore[no-untyped-call]
-            losses.append(value.detach())
-        total, rate = self._gather(parts, torch.stack(losses).sum(), rate)
+        """One optimizer step over several batches; returns the loss."""
+        total = self.passes.learn(self.master, parts)
         nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.preset.rate * rate
             optimizer.step()
-        self._copy_weights(self.master)
+        self.passes.load(self.master)
         self._average()
         self.step += 1
+        self.num_samples += sum(batch.num_samples for batch in parts)
+        self.num_tokens += sum(batch.ids.numel() for batch in parts)
         return total
-
-    def _gather(self, parts: list[Batch], total: Tensor, rate: float) -> tuple[Tensor, float]:
-        """Move gradients to the master, averaged over processes as the loss and the rate are."""
-        used = [p for p in self.working.parameters() if p.grad is not None]
-        gradients = [p.grad.float() for p in used if p.grad is not None]
-        counts = [
-            float(self.asked_to_stop),
-            float(sum(batch.num_samples for batch in parts)),
-            float(sum(batch.ids.numel() for batch in parts)),
-        ]
-        if num_processes() > 1:
-            *counts, loss_sum, rate_sum = average(gradients, [*counts, total.item(), rate])
-            total, rate = torch.tensor(loss_sum / num_processes()), rate_sum / num_processes()
-        for parameter, gradient in zip(self.master.parameters(), gradients, strict=True):
-            parameter.grad = gradient
-        for parameter in used:
-            parameter.grad = None
-        self.stops = counts[0] > 0
-        self.num_samples += round(counts[1])
-        self.num_tokens += round(counts[2])
-        return total, rate
-
-    @torch.no_grad()
-    def _copy_weights(self, source: Model) -> None:
-        """Copy weights to the working model."""
-        torch._foreach_copy_(list(self.working.parameters()), list(source.parameters()))
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -183,13 +137,12 @@ class Trainer:
             mean, master = list(self.mean.parameters()), list(self.master.parameters())
             torch._foreach_lerp_(mean, master, 1 - share)
 
-    @torch.no_grad()
     def validate(self, held_out: list[Batch]) -> float:
         """Loss on held-out rows, of the mean of weights if there is one."""
-        self._copy_weights(self.mean or self.master)
-        total = sum(self.loss(batch).item() for batch in held_out)
-        self._copy_weights(self.master)
-        return total / sum(batch.weight for batch in held_out)
+        self.passes.load(self.mean or self.master)
+        loss = self.passes.loss(held_out)
+        self.passes.load(self.master)
+        return loss
 
     def save(self, path: Path) -> None:
         """Save the state for `resume`."""
@@ -227,17 +180,18 @@ class Trainer:
     def _load(self, weights: dict[str, Tensor], mean: dict[str, Tensor] | None = None) -> None:
         """Give every copy of the weights its own."""
         self.master.load_state_dict(weights)
-        self.working.load_state_dict(weights)
+        self.passes.load(self.master)
         if self.mean is not None:
             self.mean.load_state_dict(mean or weights)
 
 
-def held_out_batches(part_tokens: int, block_len: int = 16) -> list[Batch]:
+def held_out_batches(preset: Preset, block_len: int = 16) -> list[Batch]:
     """Validation batches of a shape of the training's, with the same masks at each call."""
     rng, length = np.random.default_rng(5), ROW_LENGTHS[-1]
-    num_rows = part_tokens // length
+    num_rows = preset.part_tokens // length
     samples = validation_samples(load(), max(LEAST_HELD_OUT, LEAST_HELD_OUT_A_ROW * num_rows))
-    rows = list(pack([lay_out(sample, block_len, rng) for sample in samples], (length,)))
+    segments = segments_of(samples, [block_len] * len(samples), preset.objective, rng)
+    rows = list(pack(segments, (length,)))
     starts = range(0, len(rows) - num_rows + 1, num_rows)
     return [collate(rows[i : i + num_rows], length) for i in starts]
 
@@ -248,40 +202,41 @@ def check_finite(loss: Tensor | None, step: int) -> None:
         raise SystemExit(f"the loss is {loss.item()} at step {step}: not saved")
 
 
-def run(trainer: Trainer, job: "Job", rank: int) -> None:
-    """Train to the end of the schedule or SIGTERM; rank 0 saves and reports on the way."""
-    held_out = held_out_batches(trainer.preset.part_tokens) if rank == 0 else []
-    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "asked_to_stop", True))
-    # The data depends on the step that a run starts from, so a resumed run sees new samples.
-    preset, seed = trainer.preset, 1000 + trainer.step + RANK_SEED * rank
-    parts_each = -(-preset.parts_per_step // num_processes())
+def run(trainer: Trainer, job: "Job") -> None:
+    """Train to the end of the schedule or SIGTERM, and save and report on the way."""
+    preset = trainer.preset
+    held_out = held_out_batches(preset)
+    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stops", True))
     average_loss: Tensor | None = None
     # A run that goes on from its decay keeps the plateau's checkpoint.
     has_plateau = job.schedule.progress(trainer.step, 0.0) > 1.0 - job.schedule.decay_share
     started_s = saved_s = time.monotonic()
     before_s, first_tokens = trainer.seconds, trainer.num_tokens
-    source = batches(seed, preset.part_tokens, parts_each, preset.workers)
+    # The data depends on the step that a run starts from, so a resumed run sees new samples.
+    source = batches(
+        1000 + trainer.step,
+        preset.part_tokens,
+        preset.parts_per_step,
+        preset.workers,
+        preset.objective,
+    )
     waited_s = 0.0
-    while True:
+    while not trainer.stops:
         asked_s = time.monotonic()
         parts = next(source)
         waited_s += time.monotonic() - asked_s
         elapsed_s = time.monotonic() - started_s
         progress = job.schedule.progress(trainer.step, elapsed_s)
-        if progress >= 1.0 - job.schedule.decay_share and not has_plateau and rank == 0:
+        if progress >= 1.0 - job.schedule.decay_share and not has_plateau:
             check_finite(average_loss, trainer.step)
             trainer.save(job.out / "plateau.pt")
             has_plateau = True
         if job.schedule.progress(trainer.step + 1, elapsed_s) >= 1.0:
-            trainer.asked_to_stop = True  # clocks differ, and processes end with the same step
+            trainer.stops = True
         value = trainer.update(parts, job.schedule.rate(trainer.step, progress))
         average_loss = value if average_loss is None else 0.98 * average_loss + 0.02 * value
         now_s = time.monotonic()
         trainer.seconds = before_s + now_s - started_s
-        if rank > 0:
-            if trainer.stops:
-                return
-            continue
         reports = trainer.step % job.report_every == 0 or trainer.stops
         saves = now_s - saved_s > SAVE_EVERY_S or trainer.stops
         if reports or saves:
@@ -303,8 +258,6 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
         if saves:
             trainer.save(job.out / "last.pt")
             saved_s = now_s
-        if trainer.stops:
-            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +273,8 @@ class Job:
     seed: int
     report_every: int  # steps
 
-    def __call__(self, rank: int) -> None:
-        """Train in this process, one of several or the only one."""
+    def __call__(self) -> None:
+        """Train in this process."""
         if self.threads:
             torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
@@ -331,10 +284,12 @@ class Job:
             trainer.start_from(self.init)
         if self.resume:
             trainer.resume(self.resume)
-        if rank == 0:
-            size = sum(parameter.numel() for parameter in trainer.master.parameters())
-            print(json.dumps({"parameters": size, **asdict(self.schedule)}), flush=True)
-        run(trainer, self, rank)
+        size = sum(parameter.numel() for parameter in trainer.master.parameters())
+        passes = type(trainer.passes).__name__
+        print(
+            json.dumps({"parameters": size, "passes": passes, **asdict(self.schedule)}), flush=True
+        )
+        run(trainer, self)
 
 
 def _preset(options: argparse.Namespace) -> Preset:
@@ -352,6 +307,7 @@ def _preset(options: argparse.Namespace) -> Preset:
         "rate": options.rate,
         "parts_per_step": options.parts,
         "average": options.average,
+        "objective": options.objective,
     }
     return replace(preset, **{k: value for k, value in given.items() if value is not None})
 
@@ -372,7 +328,7 @@ def main() -> None:
     parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report-every", type=int, default=REPORT_EVERY, help="steps")
-    parser.add_argument("--processes", type=int, default=1, help="that train together on a CPU")
+    parser.add_argument("--objective", choices=get_args(Objective), help="if unset, denoise")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     preset = _preset(options)
@@ -390,10 +346,7 @@ def main() -> None:
         seed=options.seed,
         report_every=options.report_every,
     )
-    if options.processes == 1:
-        job(0)
-    else:
-        run_all(job, options.processes, options.out / "rendezvous")
+    job()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from training.data import ASKED_UNIT, IGNORED, Batches, Sample, collate, draw_se
 from training.export import export
 from training.model import Mlp, Shape, together
 from training.muon import Muon
+from training.passes import AutogradPasses
 from training.tokenizer import END_ID
 from training.train import PRESETS, Job, Preset, Schedule, Trainer
 
@@ -70,8 +71,8 @@ def test_places_that_fill_up_a_batch_weigh_nothing() -> None:
     assert batch.targets[0, 0] != IGNORED
     assert not batch.weights[num_asked:].any()
     short = replace(batch, asked=batch.asked[:num_asked], weights=batch.weights[:num_asked])
-    model = trainer()
-    torch.testing.assert_close(model.loss(batch), model.loss(short))
+    passes = trainer().passes
+    assert passes.loss([batch]) == pytest.approx(passes.loss([short]))
 
 
 def test_a_step_counts_its_batches_and_moves_both_copies_of_the_weights() -> None:
@@ -80,8 +81,10 @@ def test_a_step_counts_its_batches_and_moves_both_copies_of_the_weights() -> Non
     first = model.update([batch, batch], 1.0)
     assert (model.step, model.num_samples, model.num_tokens) == (1, 4, 256)
     assert isinstance(first, Tensor)
+    passes = model.passes
+    assert isinstance(passes, AutogradPasses)
     for old, new, used in zip(
-        before, model.master.parameters(), model.working.parameters(), strict=True
+        before, model.master.parameters(), passes.working.parameters(), strict=True
     ):
         torch.testing.assert_close(used, new.bfloat16())
         assert used.grad is None
@@ -128,46 +131,18 @@ def job_for(model: Trainer, out: Path, schedule: Schedule, report_every: int = 1
 def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs train and validate on the same two rows, and take no signals."""
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [two_rows()])
+    monkeypatch.setattr(train, "held_out_batches", lambda preset: [two_rows()])
     monkeypatch.setattr(train, "batches", lambda *args: repeat([two_rows()]))
 
 
-def together_with(other: list[float], monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
-    """Pretend that a second process has the same gradients and `other` numbers; returns ours."""
-    sent: list[list[float]] = []
-
-    def average(gradients: list[Tensor], numbers: list[float]) -> list[float]:
-        sent.append(numbers)
-        return [mine + theirs for mine, theirs in zip(numbers, other, strict=True)]
-
-    monkeypatch.setattr(train, "num_processes", lambda: 2)
-    monkeypatch.setattr(train, "average", average)
-    return sent
-
-
-def test_processes_step_at_the_mean_of_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone, one_of_two = trainer(), trainer()
-    alone.update([two_rows()], 0.5)
-    together_with([0.0, 2.0, 128.0, 1.0, 0.2], monkeypatch)
-    one_of_two.update([two_rows()], 0.8)
-    for mine, other in zip(alone.master.parameters(), one_of_two.master.parameters(), strict=True):
-        torch.testing.assert_close(mine, other)
-
-
 @pytest.mark.usefixtures("one_batch")
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_whose_time_is_over_takes_the_others_with_it(
-    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Clocks differ: one that ended by itself left the other waiting, and its last step unsaved."""
-    over, endless = (Schedule(steps=1, seconds=seconds) for seconds in (1e-9, 1e9))
-    sent = together_with([0.0, 2.0, 128.0, 1.0, 0.0], monkeypatch)
-    train.run(trainer(), job_for(trainer(), tmp_path, over), rank)
-    together_with([1.0, 2.0, 128.0, 1.0, 0.0], monkeypatch)
+def test_a_run_whose_time_is_over_saves_its_last_step(tmp_path: Path) -> None:
     model = trainer()
-    train.run(model, job_for(model, tmp_path, endless), rank)
-    assert [numbers[0] for numbers in sent] == [1.0]
+    train.run(model, job_for(model, tmp_path, Schedule(steps=1, seconds=1e-9)))
     assert model.step == 1
+    again = trainer()
+    again.resume(tmp_path / "last.pt")
+    assert (again.step, again.num_samples) == (1, 2)
 
 
 @pytest.mark.usefixtures("one_batch")
@@ -177,10 +152,11 @@ def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
 ) -> None:
     model = trainer()
     with torch.no_grad():
-        next(model.working.parameters()).fill_(torch.nan)
+        next(model.master.parameters()).fill_(torch.nan)
+    model.passes.load(model.master)
     job = job_for(model, tmp_path, Schedule(steps=4, decay_share=0.5), report_every)
     with pytest.raises(SystemExit, match=f"loss is nan at step {step}"):
-        train.run(model, job, rank=0)
+        train.run(model, job)
     assert not list(tmp_path.iterdir())
 
 
@@ -188,11 +164,11 @@ def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
 def test_a_run_that_goes_on_from_its_decay_keeps_the_plateau(tmp_path: Path) -> None:
     schedule = Schedule(steps=4, decay_share=0.5)
     model = trainer()
-    train.run(model, job_for(model, tmp_path, schedule), rank=0)
+    train.run(model, job_for(model, tmp_path, schedule))
     plateau = (tmp_path / "plateau.pt").read_bytes()
     again = trainer()
     again.step = 3
-    train.run(again, job_for(again, tmp_path, schedule), rank=0)
+    train.run(again, job_for(again, tmp_path, schedule))
     assert again.step == 4
     assert (tmp_path / "plateau.pt").read_bytes() == plateau
 
@@ -200,6 +176,38 @@ def test_a_run_that_goes_on_from_its_decay_keeps_the_plateau(tmp_path: Path) -> 
 def test_a_rate_without_a_decay_stays_at_its_peak() -> None:
     schedule = Schedule(steps=100, decay_share=0.0)
     assert [schedule.rate(step, step / 100) for step in (80, 99)] == [1.0, 1.0]
+
+
+def test_the_next_token_is_asked_for_behind_each_one() -> None:
+    sample = Sample([11, 12, 13, 14], [15, 16, END_ID])
+    segment = data.lay_out_next(sample)
+    assert segment.ids.tolist() == [11, 12, 13, 14, 15, 16, END_ID]
+    assert segment.targets.tolist() == [12, 13, 14, 15, 16, END_ID, IGNORED]
+    answer = (data.USUAL_ANSWER / 3) ** data.LENGTH_POWER
+    prompt = data.PROMPT_WEIGHT * answer
+    assert segment.weights.tolist() == pytest.approx([*[prompt] * 3, *[answer] * 4])
+    seen = collate([[segment, segment]], 24).mask[0, 0]
+    one, two = seen[:7, :7], seen[7:14, 7:14]
+    assert torch.equal(one, torch.ones(7, 7).tril().bool())
+    assert torch.equal(one, two)
+    assert not seen[:7, 7:].any()
+    assert not seen[7:14, :7].any()
+
+
+def test_texts_for_the_next_token_have_no_room_to_spare() -> None:
+    for segment in islice(draw_segments(1, "next"), 400):
+        [at] = np.nonzero(segment.targets == IGNORED)[0]
+        assert at == len(segment.ids) - 1
+        pairs = (segment.ids[1:] == END_ID) & (segment.ids[:-1] == END_ID)
+        assert not pairs.any()
+
+
+def test_held_out_rows_are_of_the_objective() -> None:
+    preset = replace(PRESETS["cpu"], objective="next")
+    for batch in train.held_out_batches(preset):
+        assert batch.ids.numel() == preset.part_tokens
+        assert torch.equal(batch.limits, batch.positions + (batch.segments > 0))
+        assert not batch.groups.any()
 
 
 def test_each_sample_is_laid_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:

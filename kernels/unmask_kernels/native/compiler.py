@@ -36,10 +36,11 @@ def compile_to(
 ) -> Path:
     """The library of the files `names` in a folder, compiled if it is not there yet.
 
-    Any change of a file in `sources` compiles it anew. Raises `OSError` and
-    `subprocess.SubprocessError`.
+    Any change of a file in `sources`, or of a header of this folder, compiles it anew. Raises
+    `OSError` and `subprocess.SubprocessError`.
     """
-    text = b"".join(path.read_bytes() for path in sorted(sources.glob("*.[ch]")))
+    files = sorted({*sources.glob("*.[ch]"), *FOLDER.glob("*.h")})
+    text = b"".join(path.read_bytes() for path in files)
     words = (compiler, *flags, *names)
     key = hashlib.sha256(text + "\0".join(words).encode()).hexdigest()[:16]
     file = folder / f"kernels-{key}.so"
