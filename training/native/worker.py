@@ -17,7 +17,7 @@ BLOCK = 32  # positions; segments are padded to whole ones
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a layer's forward pass leaves for its backward pass, T rows each."""
+    """Results of a layer's forward pass that its backward pass takes, T rows each."""
 
     x: Tensor  # [T, C]
     scales: Tensor  # [T] of its norm
