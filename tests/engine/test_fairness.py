@@ -181,3 +181,33 @@ def test_fair_shares_change_no_answer(tiny: LoadedModel) -> None:
     assert engine.scheduler.num_preempted > 0
     for request in requests:
         assert answers[request.request_id].essence == run_alone(tiny, request).essence
+
+
+def beside_sequences_of_one_prompt(num_pages: int, prompt: tuple[int, ...]) -> tuple[bool, int]:
+    """Whether another client's request starts at once, and the sequences preempted for it."""
+    limits = replace(SIZES, num_pages=num_pages)
+    simulation = Simulation(MODEL, limits, 0, np.random.default_rng(0))
+    for request in flood(num=12, prompt=28):
+        simulation.add(request)
+    for _ in range(12):
+        simulation.step()
+    before = simulation.scheduler.num_preempted
+    simulation.add(replace(ONE, prompt_token_ids=prompt))
+    num_running = simulation.scheduler.num_running
+    simulation.step()
+    num_preempted = simulation.scheduler.num_preempted - before
+    return simulation.scheduler.num_running > num_running - num_preempted, num_preempted
+
+
+@pytest.mark.parametrize("num_pages", [26, 34, 46, 58])
+def test_a_page_that_others_hold_too_makes_no_room(num_pages: int) -> None:
+    """Sequences with a common prompt were preempted, and the one they gave way to had to wait."""
+    starts, _ = beside_sequences_of_one_prompt(num_pages, tuple(range(50, 82)))
+    assert starts
+
+
+@pytest.mark.parametrize("num_pages", [26, 34, 46, 58])
+def test_a_page_that_is_there_already_needs_no_room(num_pages: int) -> None:
+    starts, num_preempted = beside_sequences_of_one_prompt(num_pages, tuple(range(3, 31)))
+    assert starts
+    assert num_preempted <= 1

@@ -1,5 +1,6 @@
 """Sequences that wait and sequences that run, with the pages and table rows that they hold."""
 
+from collections import Counter
 from itertools import chain
 
 from unmask.config import EngineConfig
@@ -112,15 +113,20 @@ class Occupancy:
 
         `num_spare` pages are to be left.
         """
-        victims, num_pages = list[Sequence](), self._pool.num_available
+        victims, holds = list[Sequence](), Counter[int]()
         needed = num_spare + sequence.num_pages(sequence.next_horizon, self._pool.page_size)
+        self.prefixes.take(sequence)  # these pages are there already, whoever else holds them
+        needed -= len(sequence.pages)
+        num_pages = self._pool.num_available
         has_row = self.has_row(sequence) or bool(self._leaving)
         candidates = filter(may_be_preempted, reversed(self.running))
         for victim in self.waiting.victims(candidates, sequence.request.client):
             if has_row and num_pages >= needed:
                 break
             victims.append(victim)
-            has_row, num_pages = True, num_pages + len(victim.pages)
+            holds.update(victim.pages)
+            has_row, num_pages = True, num_pages + self._pool.num_released(victim.pages, holds)
+        self.release(sequence)
         if has_row and num_pages >= needed:
             for victim in victims:
                 self.preempt(victim)

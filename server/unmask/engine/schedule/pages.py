@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,10 @@ class PagePool:
                 self._idle[page] = None
             else:
                 self._free.appendleft(page)
+
+    def num_released(self, pages: Iterable[int], holds: Mapping[int, int]) -> int:
+        """How many of these pages nobody else holds; `holds` has the number of holds of each."""
+        return sum(self._holders[page] == holds[page] for page in pages)
 
     def acquire(self, page_hash: PageHash) -> int | None:
         """Hold the page that is offered under a hash, if there is one."""
