@@ -2,14 +2,17 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from ctypes import CDLL
+from itertools import repeat
 from queue import SimpleQueue
+from threading import Barrier
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.data import ASKED_UNIT, Batch
+from training.data import ROW_LENGTHS, Batch
 from training.model import Model, Shape
 from training.native.library import library
 from training.native.weights import Weights
@@ -31,10 +34,14 @@ class Passes(Protocol):
         """The loss of batches, the mean by weight."""
 
 
-def passes_of(model: Model, part_tokens: int, device: torch.device, *, compiled: bool) -> Passes:
+def passes_of(
+    model: Model, part_tokens: int, num_parts: int, device: torch.device, *, compiled: bool
+) -> Passes:
     """The fastest passes of a device; `compiled` is about those with autograd."""
-    if device.type == "cpu" and is_served_by_hand(model.shape, part_tokens):
-        return PassesByHand(model, part_tokens, torch.get_num_threads())
+    in_c = library() if device.type == "cpu" else None
+    if in_c is not None and is_served_by_hand(model.shape, part_tokens):
+        threads = min(torch.get_num_threads(), num_parts)
+        return PassesByHand(in_c, model, part_tokens, threads)
     return AutogradPasses(model, device, compiled=compiled)
 
 
@@ -85,10 +92,17 @@ class AutogradPasses:
 
 
 def is_served_by_hand(shape: Shape, part_tokens: int) -> bool:
-    """True if the C passes are for this CPU and this shape."""
+    """True if the passes in C are for a shape, and for parts whose rows are all full."""
     sizes = shape.hidden, shape.intermediate, shape.vocab, shape.heads * shape.head_dim
     fits = shape.head_dim == HEAD_DIM and all(size % BLOCK == 0 for size in sizes)
-    return fits and part_tokens % ASKED_UNIT == 0 and library() is not None
+    return fits and all(part_tokens % length == 0 for length in ROW_LENGTHS)
+
+
+def _be_alone(all_run: Barrier) -> None:
+    """Use one thread of torch, in each thread of a pool."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread keeps what it was told first
+    all_run.wait()
 
 
 class PassesByHand:
@@ -98,13 +112,14 @@ class PassesByHand:
     each other once a step.
     """
 
-    def __init__(self, model: Model, part_tokens: int, threads: int) -> None:
-        passes = library()
-        assert passes is not None
+    def __init__(self, in_c: CDLL, model: Model, part_tokens: int, threads: int) -> None:
         self.weights = Weights(model.shape, torch.bfloat16)
-        self.workers = [Worker(passes, model, part_tokens) for _ in range(threads)]
-        # Products of torch in these threads take no others.
-        self.pool = ThreadPoolExecutor(threads, "passes", torch.set_num_threads, (1,))
+        self.workers = [Worker(in_c, model, part_tokens) for _ in range(threads)]
+        self.pool = ThreadPoolExecutor(threads, "passes")
+        # Torch's products in these threads take no others; its number is of the process too.
+        before, all_run = torch.get_num_threads(), Barrier(threads)
+        list(self.pool.map(_be_alone, repeat(all_run, threads)))
+        torch.set_num_threads(before)
         self.load(model)
 
     @torch.no_grad()

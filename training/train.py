@@ -49,7 +49,7 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset(Shape(), 40_000, 2304, 3),
+    "cpu": Preset(Shape(), 40_000, 2304, 4),
     "gpu": Preset(
         Shape(hidden=384, layers=9, heads=6, intermediate=896),
         steps=4_000,
@@ -96,7 +96,9 @@ class Trainer:
         torch.manual_seed(seed)
         self.preset, self.device = preset, device
         self.master = Model(preset.shape).to(device)
-        self.passes = passes_of(self.master, preset.part_tokens, device, compiled=compiled)
+        self.passes = passes_of(
+            self.master, preset.part_tokens, preset.parts_per_step, device, compiled=compiled
+        )
         matrices: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in self.master.named_parameters():
@@ -107,7 +109,7 @@ class Trainer:
             Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
         ]
-        self.stops = False  # after the next step; asked by a signal or the schedule
+        self.asked_to_stop = False  # by a signal, after the next step
         self.step = 0
         self.num_samples = 0
         self.num_tokens = 0
@@ -206,7 +208,7 @@ def run(trainer: Trainer, job: "Job") -> None:
     """Train to the end of the schedule or SIGTERM, and save and report on the way."""
     preset = trainer.preset
     held_out = held_out_batches(preset)
-    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stops", True))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "asked_to_stop", True))
     average_loss: Tensor | None = None
     # A run that goes on from its decay keeps the plateau's checkpoint.
     has_plateau = job.schedule.progress(trainer.step, 0.0) > 1.0 - job.schedule.decay_share
@@ -221,7 +223,8 @@ def run(trainer: Trainer, job: "Job") -> None:
         preset.objective,
     )
     waited_s = 0.0
-    while not trainer.stops:
+    ends = False
+    while not ends:
         asked_s = time.monotonic()
         parts = next(source)
         waited_s += time.monotonic() - asked_s
@@ -231,14 +234,14 @@ def run(trainer: Trainer, job: "Job") -> None:
             check_finite(average_loss, trainer.step)
             trainer.save(job.out / "plateau.pt")
             has_plateau = True
-        if job.schedule.progress(trainer.step + 1, elapsed_s) >= 1.0:
-            trainer.stops = True
+        # Only now: a signal that comes later, while this step is saved, ends the next one.
+        ends = trainer.asked_to_stop or job.schedule.progress(trainer.step + 1, elapsed_s) >= 1.0
         value = trainer.update(parts, job.schedule.rate(trainer.step, progress))
         average_loss = value if average_loss is None else 0.98 * average_loss + 0.02 * value
         now_s = time.monotonic()
         trainer.seconds = before_s + now_s - started_s
-        reports = trainer.step % job.report_every == 0 or trainer.stops
-        saves = now_s - saved_s > SAVE_EVERY_S or trainer.stops
+        reports = trainer.step % job.report_every == 0 or ends
+        saves = now_s - saved_s > SAVE_EVERY_S or ends
         if reports or saves:
             check_finite(average_loss, trainer.step)
         if reports:
@@ -322,7 +325,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="at its peak; if unset, the preset's")
     parser.add_argument("--average", type=float, help="share of the mean of weights that stays")
     parser.add_argument("--parts", type=int, help="forward passes a step; if unset, the preset's")
-    parser.add_argument("--threads", type=int, help="torch's threads")
+    parser.add_argument("--threads", type=int, help="on a CPU; if unset, torch's")
     parser.add_argument("--workers", type=int, help="processes that draw samples")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
     parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")

@@ -184,7 +184,7 @@ def test_fair_shares_change_no_answer(tiny: LoadedModel) -> None:
 
 
 def beside_sequences_of_one_prompt(num_pages: int, prompt: tuple[int, ...]) -> tuple[bool, int]:
-    """Whether another client's request starts at once, and the sequences preempted for it."""
+    """If another client's request starts at once, and the sequences preempted for it."""
     limits = replace(SIZES, num_pages=num_pages)
     simulation = Simulation(MODEL, limits, 0, np.random.default_rng(0))
     for request in flood(num=12, prompt=28):

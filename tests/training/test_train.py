@@ -136,6 +136,23 @@ def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_batch")
+def test_a_signal_while_a_step_is_reported_loses_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = trainer()
+
+    def validate(held_out: list[data.Batch]) -> float:
+        model.asked_to_stop = True
+        return 0.0
+
+    monkeypatch.setattr(model, "validate", validate)
+    train.run(model, job_for(model, tmp_path, Schedule(steps=9), report_every=2))
+    again = trainer()
+    again.resume(tmp_path / "last.pt")
+    assert again.step == model.step == 3
+
+
+@pytest.mark.usefixtures("one_batch")
 def test_a_run_whose_time_is_over_saves_its_last_step(tmp_path: Path) -> None:
     model = trainer()
     train.run(model, job_for(model, tmp_path, Schedule(steps=1, seconds=1e-9)))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.data import ROW_LENGTHS, Batch
 from training.model import Model
-from training.native.library import Attention, Rotation
+from training.native.library import Attention, Rope
 from training.native.weights import Layer, Weights
 
 BLOCK = 32  # positions; segments are padded to whole ones
@@ -22,11 +22,11 @@ class Kept:
     x: Tensor  # [T, C]
     scales: Tensor  # [T] of its norm
     normed: Tensor  # [T, C]
-    projected: Tensor  # [T, (heads + 2 kv_heads) head_dim]
-    rotated: Tensor  # [T, (heads + kv_heads) head_dim]
+    qkv: Tensor  # [T, (heads + 2 kv_heads) head_dim]
+    qk: Tensor  # [T, (heads + kv_heads) head_dim]
     head_scales: Tensor  # [T, heads + kv_heads]
     mixed: Tensor  # [T, heads * head_dim]
-    logs: Tensor  # [heads, T] of sums of exponentials
+    lse: Tensor  # [heads, T], logs of sums of exponentials
     middle: Tensor  # [T, C] after attention
     middle_scales: Tensor  # [T]
     middle_normed: Tensor  # [T, C]
@@ -69,11 +69,11 @@ class Worker:
                 x=rows(shape.hidden),
                 scales=scales(1),
                 normed=rows(shape.hidden),
-                projected=rows(width),
-                rotated=rows(heads * shape.head_dim),
+                qkv=rows(width),
+                qk=rows(heads * shape.head_dim),
                 head_scales=scales(heads),
                 mixed=rows(queries),
-                logs=scales(shape.heads),
+                lse=scales(shape.heads),
                 middle=rows(shape.hidden),
                 middle_scales=scales(1),
                 middle_normed=rows(shape.hidden),
@@ -83,10 +83,8 @@ class Worker:
 
         self.kept = [kept() for _ in range(shape.layers)]
         self.last, self.last_scales, self.hidden = rows(shape.hidden), scales(1), rows(shape.hidden)
-        self.logits, self.shares = rows(shape.vocab), torch.empty(shape.vocab)
-        self.slopes = Kept(
-            *(torch.zeros_like(getattr(self.kept[0], name)) for name in Kept.__slots__)
-        )
+        self.logits, self.probs = rows(shape.vocab), torch.empty(shape.vocab)
+        self.grads = kept()
         self.workspace = torch.empty(
             passes.attention_workspace(-(-ROW_LENGTHS[-1] // BLOCK) * BLOCK), dtype=torch.uint8
         )
@@ -100,13 +98,13 @@ class Worker:
         logits = torch.mm(asked, weights.embedding.T, out=self.logits[:count])
         targets = batch.targets.flatten()[packed.asked].clamp(min=0).int()
         value: float = self.passes.cross_entropy(
-            logits, targets, batch.weights / weight, self.shares, count, self.shape.vocab
+            logits, targets, batch.weights / weight, self.probs, count, self.shape.vocab
         )
         if learns:
-            self._add_weight_slopes(logits, asked, self.gradients.embedding)
-            slopes = torch.zeros_like(hidden)
-            slopes.index_add_(0, packed.asked, logits @ weights.embedding)
-            self._backward(packed, weights, slopes)
+            self._add_weight_grad(logits, asked, self.gradients.embedding)
+            grad = torch.zeros_like(hidden)
+            grad.index_add_(0, packed.asked, logits @ weights.embedding)
+            self._backward(packed, weights, grad)
         return value
 
     def _forward(self, packed: Packed, weights: Weights) -> Tensor:
@@ -117,15 +115,15 @@ class Worker:
         passes.embed(packed.ids, weights.embedding, self.kept[0].x, rows, size)
         for layer, kept, after in zip(weights.layers, self.kept, nexts, strict=True):
             passes.norm(kept.x, layer.input_norm, kept.normed, kept.scales, rows, size, eps)
-            torch.mm(kept.normed, layer.projections.T, out=kept.projected)
-            rotation = self._rotation(packed, layer)
-            passes.rotate(kept.projected, rotation, kept.rotated, kept.head_scales, rows)
+            torch.mm(kept.normed, layer.projections.T, out=kept.qkv)
+            rope = self._rope(packed, layer)
+            passes.qk_norm_rope(kept.qkv, rope, kept.qk, kept.head_scales, rows)
             passes.attention(
                 packed.attention,
-                kept.rotated,
+                kept.qk,
                 self._values(kept),
                 kept.mixed,
-                kept.logs,
+                kept.lse,
                 self.workspace,
             )
             torch.addmm(kept.x, kept.mixed, layer.out.T, out=kept.middle)
@@ -144,12 +142,12 @@ class Worker:
         passes.norm(self.last, weights.norm, self.hidden, self.last_scales, rows, size, eps)
         return self.hidden
 
-    def _backward(self, packed: Packed, weights: Weights, slopes: Tensor) -> None:
+    def _backward(self, packed: Packed, weights: Weights, grad: Tensor) -> None:
         """Add the gradients of all weights from those of the hidden states."""
-        passes, shape, to = self.passes, self.shape, self.slopes
+        passes, shape, to = self.passes, self.shape, self.grads
         rows, size = self.num_tokens, self.shape.hidden
         passes.norm_backward(
-            slopes,
+            grad,
             self.last,
             weights.norm,
             self.last_scales,
@@ -159,14 +157,14 @@ class Worker:
             rows,
             size,
         )
-        to.projected[packed.is_padding] = 0  # which no segment writes
+        to.qkv[packed.is_padding] = 0  # which no segment writes
         pairs = zip(weights.layers, self.gradients.layers, self.kept, strict=True)
         for layer, sums, kept in reversed(list(pairs)):
             torch.mm(to.x, layer.down, out=to.activated)
-            self._add_weight_slopes(to.x, kept.activated, sums.down)
+            self._add_weight_grad(to.x, kept.activated, sums.down)
             passes.swiglu_backward(to.activated, kept.gate_up, to.gate_up, rows, shape.intermediate)
             torch.mm(to.gate_up, layer.gate_up, out=to.middle_normed)
-            self._add_weight_slopes(to.gate_up, kept.middle_normed, sums.gate_up)
+            self._add_weight_grad(to.gate_up, kept.middle_normed, sums.gate_up)
             passes.norm_backward(
                 to.middle_normed,
                 kept.middle,
@@ -179,28 +177,28 @@ class Worker:
                 size,
             )
             torch.mm(to.middle, layer.out, out=to.mixed)
-            self._add_weight_slopes(to.middle, kept.mixed, sums.out)
+            self._add_weight_grad(to.middle, kept.mixed, sums.out)
             passes.attention_backward(
                 packed.attention,
-                kept.rotated,
+                kept.qk,
                 self._values(kept),
                 kept.mixed,
-                kept.logs,
+                kept.lse,
                 to.mixed,
-                to.projected,
+                to.qkv,
                 self.workspace,
             )
-            passes.rotate_backward(
-                to.projected,
-                kept.projected,
-                self._rotation(packed, layer),
+            passes.qk_norm_rope_backward(
+                to.qkv,
+                kept.qkv,
+                self._rope(packed, layer),
                 kept.head_scales,
                 sums.query_norm,
                 sums.key_norm,
                 rows,
             )
-            torch.mm(to.projected, layer.projections, out=to.normed)
-            self._add_weight_slopes(to.projected, kept.normed, sums.projections)
+            torch.mm(to.qkv, layer.projections, out=to.normed)
+            self._add_weight_grad(to.qkv, kept.normed, sums.projections)
             passes.norm_backward(
                 to.normed,
                 kept.x,
@@ -214,17 +212,17 @@ class Worker:
             )
         passes.embed_backward(packed.ids, to.x, self.gradients.embedding, rows, size)
 
-    def _add_weight_slopes(self, slopes: Tensor, x: Tensor, sums: Tensor) -> None:
-        """Add `slopes` [T, N] turned times `x` [T, K] to `sums` [N, K]."""
-        if not self.passes.weight_slopes(slopes, *sums.shape[:1], x, sums.shape[1], sums, len(x)):
+    def _add_weight_grad(self, grad: Tensor, x: Tensor, sums: Tensor) -> None:
+        """Add `grad` [T, N] turned times `x` [T, K] to `sums` [N, K]."""
+        if not self.passes.weight_grad(grad, sums.shape[0], x, sums.shape[1], sums, len(x)):
             raise MemoryError("no memory for a matrix's gradient")
 
     def _values(self, kept: Kept) -> Tensor:
-        return kept.projected[:, (self.shape.heads + self.shape.kv_heads) * self.shape.head_dim :]
+        return kept.qkv[:, (self.shape.heads + self.shape.kv_heads) * self.shape.head_dim :]
 
-    def _rotation(self, packed: Packed, layer: Layer) -> Rotation:
+    def _rope(self, packed: Packed, layer: Layer) -> Rope:
         shape = self.shape
-        return Rotation(
+        return Rope(
             shape.heads,
             shape.heads + shape.kv_heads,
             (shape.heads + 2 * shape.kv_heads) * shape.head_dim,
@@ -239,6 +237,7 @@ class Worker:
     def _pack(self, batch: Batch) -> Packed:
         """Segments are runs of one number within a row; padding has none."""
         assert batch.ids.numel() == self.num_tokens
+        assert batch.ids.shape[1] <= ROW_LENGTHS[-1], "the workspace is for shorter segments"
         number = batch.segments.flatten().numpy()
         begins = np.ones(self.num_tokens, np.bool_)
         begins[1:] = number[1:] != number[:-1]
@@ -264,7 +263,7 @@ class Worker:
             self.shape.kv_heads,
             self.num_tokens,
         )
-        self.passes.mark_seen(attention, batch.blocks, batch.limits, batch.groups)
+        self.passes.build_masks(attention, batch.blocks, batch.limits, batch.groups)
         return Packed(
             ids=batch.ids.flatten(),
             positions=batch.positions.flatten(),

@@ -88,7 +88,7 @@ class PagePool:
                 self._free.appendleft(page)
 
     def num_released(self, pages: Iterable[int], holds: Mapping[int, int]) -> int:
-        """How many of these pages nobody else holds; `holds` has the number of holds of each."""
+        """Number of these pages that nobody else holds; `holds` has the holds of each."""
         return sum(self._holders[page] == holds[page] for page in pages)
 
     def acquire(self, page_hash: PageHash) -> int | None:
