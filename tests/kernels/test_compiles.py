@@ -74,8 +74,8 @@ def test_no_kernel_spills_or_misses_the_matrix_units(
     assert all(report["registers"] > 0 for report in reports)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
-@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("head_dim", [512, 256])
 def test_wide_heads_fit_the_shared_memory_of_consumer_chips(tmp_path: Path, head_dim: int) -> None:
     reports = compiled(tmp_path, 120, "--only", f"attention d{head_dim} bf16")

@@ -234,10 +234,8 @@ def test_refinements_go_on_too(start: Start, tiny_on_cpu: LoadedModel) -> None:
     assert starts == sorted(starts)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [faults.hang_once, pytest.param(faults.stand_still_once, marks=pytest.mark.exhaustive)],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("fault", [faults.hang_once, faults.stand_still_once])
 def test_a_step_that_hangs_is_run_by_another_process(
     start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path, fault: Callable[[Path, int], None]
 ) -> None:
