@@ -126,6 +126,23 @@ def test_a_template_is_given_tool_turns_names_and_reasoning():
     assert text == "user/ann//;assistant///hm[f:5][g:6];tool/f/c1/;good"
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (CHAT, {"messages": HI}),
+        ("/v1/responses", {"input": "hi"}),
+        ("/v1/messages", {"messages": HI, "max_tokens": 9}),
+        ("/v1/messages", {"messages": HI, "max_tokens": 9, "thinking": {"type": "disabled"}}),
+    ],
+)
+def test_a_template_is_given_variables_by_every_api(path, fields):
+    inner = byte_tokenizer()
+    inner.chat_template = "{{ mood }} {{ enable_thinking }}"
+    engine = FakeClient(tokenizer=Tokenizer(inner))
+    options = {"mood": "good", "enable_thinking": True}
+    assert ask(engine, path, **fields, chat_template_kwargs=options) == "good True"
+
+
 def test_thoughts_of_earlier_answers_have_two_names():
     inner = byte_tokenizer()
     inner.chat_template = "{% for m in messages %}{{ m.reasoning_content }};{% endfor %}"

@@ -131,6 +131,7 @@ class CountBody(Body):
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class MessagesBody(Generation):
@@ -146,6 +147,7 @@ class MessagesBody(Generation):
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     thread: Any = None
 
     @model_validator(mode="before")
@@ -164,7 +166,7 @@ def as_chat(body: MessagesBody | CountBody) -> ChatBody:
         messages += _turns(message, f"messages[{i}].content")
     options: dict[str, Any] = {}
     if body.thinking is not None:
-        options = {"enable_thinking": body.thinking.type != "disabled"}
+        options["enable_thinking"] = body.thinking.type != "disabled"
     choice = body.tool_choice
     is_single = choice is not None and bool(choice.disable_parallel_tool_use)
     return ChatBody.model_construct(
@@ -172,7 +174,7 @@ def as_chat(body: MessagesBody | CountBody) -> ChatBody:
         tools=tuple(map(_tool, body.tools)) if body.tools else None,
         tool_choice=None if choice is None else _choice(choice),
         parallel_tool_calls=False if is_single else None,
-        chat_template_kwargs=options,
+        chat_template_kwargs=options | (body.chat_template_kwargs or {}),
         response_format=_format(body.output_config),
         # An answer that has begun is gone on with.
         continue_final_message=bool(body.messages) and body.messages[-1].role == "assistant",

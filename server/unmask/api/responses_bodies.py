@@ -187,6 +187,7 @@ class ResponsesBody(Generation):
     tool_choice: Annotated[FlatChoice | None, BeforeValidator(_as_choice)] = None
     parallel_tool_calls: Bool | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def as_chat(body: ResponsesBody) -> ChatBody:
         tools=tuple(map(_tool, functions_of(body))) if body.tools else None,
         tool_choice=None if body.tool_choice is None else _choice(body.tool_choice),
         parallel_tool_calls=body.parallel_tool_calls,
+        chat_template_kwargs=body.chat_template_kwargs,
         response_format=_format(body.text),
     )
 
