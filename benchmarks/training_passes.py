@@ -81,13 +81,14 @@ def main() -> None:
         }
         found.append(entry)
         print(json.dumps(entry), flush=True)
-    settings: dict[str, Any] = {
+    result = head | {
         "threads": options.threads,
         "parts": options.parts,
         "rounds": options.rounds,
+        "inductor_march": os.environ["TORCHINDUCTOR_CPP_MARCH"],
+        "objectives": found,
     }
-    settings["inductor_march"] = os.environ["TORCHINDUCTOR_CPP_MARCH"]
-    RESULT.write_text(json.dumps(head | settings, indent=2) + "\n", "utf-8")
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
