@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,9 @@ from training.tokenizer import END, END_ID, MASK_ID, load
 from training.tool_prompt import turns_with_tools
 
 RAW_FORMS = (("Question: ", "Answer:\n"), ("Q: ", "A: "), ("", ""), ("User: ", "Assistant: "))
-Objective = Literal["denoise", "next"]  # tokens that are hidden, or the next one
 BLOCK_LENGTHS = (4, 8, 16, 32)
 BLOCK_WEIGHTS = (0.2, 0.25, 0.4, 0.15)
 FILL_WEIGHT = 0.1  # of the loss on the end tokens after the first
-PROMPT_WEIGHT = 0.1  # of the loss on the next token within a prompt
 # A token of an answer weighs less the longer it is, or short answers would hardly count.
 USUAL_ANSWER, LENGTH_POWER = 24, 0.6
 DRAWN_AT_ONCE = 256  # samples; a worker that draws many keeps a GPU waiting for them
@@ -124,9 +122,7 @@ def render(problem: Problem) -> tuple[str, str]:
     return f"{turns}<|assistant|>", problem.answer + END
 
 
-def draw_samples(
-    rng: Random, tokenizer: PreTrainedTokenizerFast, count: int, roomy_share: float = ROOMY_SHARE
-) -> list[Sample]:
+def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) -> list[Sample]:
     """Training samples; some of them are plain completions, or text that is hidden anywhere."""
     texts: list[tuple[str, str]] = []
     while len(texts) < count:
@@ -137,7 +133,7 @@ def draw_samples(
         prompt, continuation = render_raw(rng, problem)
         is_whole = rng.random() < WHOLE_SHARE / (RAW_SHARE + WHOLE_SHARE)
         texts.append(("", prompt + continuation) if is_whole else (prompt, continuation))
-    num_roomy = sum(rng.random() < roomy_share for _ in texts)
+    num_roomy = sum(rng.random() < ROOMY_SHARE for _ in texts)
     roomy = [with_hole(rng, tokenizer, *text) for text in texts[:num_roomy]]
     return encode(tokenizer, texts[num_roomy:]) + roomy
 
@@ -192,14 +188,14 @@ class Batches(IterableDataset[Batch]):
     Each worker of a data loader draws samples of its own.
     """
 
-    def __init__(self, seed: int, part_tokens: int, objective: Objective = "denoise") -> None:
-        self.seed, self.part_tokens, self.objective = seed, part_tokens, objective
+    def __init__(self, seed: int, part_tokens: int) -> None:
+        self.seed, self.part_tokens = seed, part_tokens
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         seed = self.seed if worker is None else worker.seed % 2**32
         waiting: dict[int, list[list[Segment]]] = {length: [] for length in ROW_LENGTHS}
-        for row in pack(draw_segments(seed, self.objective), ROW_LENGTHS):
+        for row in pack(draw_segments(seed), ROW_LENGTHS):
             length = fitting_length(row)
             waiting[length].append(row)
             if len(waiting[length]) == self.part_tokens // length:
@@ -207,7 +203,7 @@ class Batches(IterableDataset[Batch]):
                 waiting[length] = []
 
 
-def draw_segments(seed: int, objective: Objective = "denoise") -> Iterator[Segment]:
+def draw_segments(seed: int) -> Iterator[Segment]:
     """Endless random samples, each laid out twice with random holes and block lengths.
 
     The second time is much later. To draw and to encode samples costs far more than to lay them
@@ -216,38 +212,25 @@ def draw_segments(seed: int, objective: Objective = "denoise") -> Iterator[Segme
     tokenizer, rng, noise = load(), Random(seed), np.random.default_rng(seed)
     before: list[Sample] = []
     while True:
-        # Behind a hole with room to spare there are end tokens, which are not what comes next.
-        roomy_share = ROOMY_SHARE if objective == "denoise" else 0.0
-        samples = draw_samples(rng, tokenizer, DRAWN_AT_ONCE, roomy_share)
+        samples = draw_samples(rng, tokenizer, DRAWN_AT_ONCE)
         before += samples
         if len(before) > AGAIN_AFTER:
             samples = [*samples, *before[:DRAWN_AT_ONCE]]
             del before[:DRAWN_AT_ONCE]
             rng.shuffle(samples)
         block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=len(samples))
-        yield from segments_of(samples, block_lens, objective, noise)
-
-
-def segments_of(
-    samples: list[Sample], block_lens: list[int], objective: Objective, rng: np.random.Generator
-) -> Iterator[Segment]:
-    """Samples as an objective lays them out; the next token needs no block length."""
-    for sample, block_len in zip(samples, block_lens, strict=True):
-        yield lay_out(sample, block_len, rng) if objective == "denoise" else lay_out_next(sample)
+        for sample, block_len in zip(samples, block_lens, strict=True):
+            yield lay_out(sample, block_len, noise)
 
 
 def batches(
-    seed: int,
-    part_tokens: int,
-    parts_per_step: int,
-    workers: int = 0,
-    objective: Objective = "denoise",
+    seed: int, part_tokens: int, parts_per_step: int, workers: int = 0
 ) -> Iterator[list[Batch]]:
     """The parts of each step, drawn in this process or by `workers` others."""
     torch.manual_seed(seed)  # from which a loader seeds its workers
     source = iter(
         DataLoader(
-            Batches(seed, part_tokens, objective),
+            Batches(seed, part_tokens),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=PREFETCHED if workers else None,
@@ -327,23 +310,6 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
             (clean, weight * np.where(fill, FILL_WEIGHT, np.where(spare, SPARE_WEIGHT, 1.0))),
             dtype=np.float32,
         ),
-    )
-
-
-def lay_out_next(sample: Sample) -> Segment:
-    """Ask for the token after each one, which sees itself and those before."""
-    ids = np.array([*sample.prompt, *sample.answer], np.int16)
-    where = np.arange(len(ids), dtype=np.int16)
-    weight = (USUAL_ANSWER / len(sample.answer)) ** LENGTH_POWER
-    is_answered = where + 1 >= len(sample.prompt)
-    return Segment(
-        ids=ids,
-        positions=where,
-        blocks=where,
-        limits=where + np.int16(1),
-        groups=np.zeros_like(where),
-        targets=np.append(ids[1:], np.int16(IGNORED)),
-        weights=weight * np.where(is_answered, 1.0, PROMPT_WEIGHT).astype(np.float32),
     )
 
 

@@ -8,7 +8,7 @@ import signal
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +19,10 @@ from transformers import PreTrainedTokenizerFast
 from training.data import (
     ROW_LENGTHS,
     Batch,
-    Objective,
     batches,
     collate,
+    lay_out,
     pack,
-    segments_of,
     validation_samples,
 )
 from training.growth import grown
@@ -45,7 +44,6 @@ class Preset:
     rate: float = 3e-3
     # Share that a step leaves of the running mean of weights; 0: there is none.
     average: float = 0.0
-    objective: Objective = "denoise"
 
 
 PRESETS = {
@@ -187,13 +185,12 @@ class Trainer:
             self.mean.load_state_dict(mean or weights)
 
 
-def held_out_batches(preset: Preset, block_len: int = 16) -> list[Batch]:
+def held_out_batches(part_tokens: int, block_len: int = 16) -> list[Batch]:
     """Validation batches of a shape of the training's, with the same masks at each call."""
     rng, length = np.random.default_rng(5), ROW_LENGTHS[-1]
-    num_rows = preset.part_tokens // length
+    num_rows = part_tokens // length
     samples = validation_samples(load(), max(LEAST_HELD_OUT, LEAST_HELD_OUT_A_ROW * num_rows))
-    segments = segments_of(samples, [block_len] * len(samples), preset.objective, rng)
-    rows = list(pack(segments, (length,)))
+    rows = list(pack([lay_out(sample, block_len, rng) for sample in samples], (length,)))
     starts = range(0, len(rows) - num_rows + 1, num_rows)
     return [collate(rows[i : i + num_rows], length) for i in starts]
 
@@ -207,7 +204,7 @@ def check_finite(loss: Tensor | None, step: int) -> None:
 def run(trainer: Trainer, job: "Job") -> None:
     """Train to the end of the schedule or SIGTERM, and save and report on the way."""
     preset = trainer.preset
-    held_out = held_out_batches(preset)
+    held_out = held_out_batches(preset.part_tokens)
     signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "asked_to_stop", True))
     average_loss: Tensor | None = None
     # A run that goes on from its decay keeps the plateau's checkpoint.
@@ -215,13 +212,8 @@ def run(trainer: Trainer, job: "Job") -> None:
     started_s = saved_s = time.monotonic()
     before_s, first_tokens = trainer.seconds, trainer.num_tokens
     # The data depends on the step that a run starts from, so a resumed run sees new samples.
-    source = batches(
-        1000 + trainer.step,
-        preset.part_tokens,
-        preset.parts_per_step,
-        preset.workers,
-        preset.objective,
-    )
+    seed = 1000 + trainer.step
+    source = batches(seed, preset.part_tokens, preset.parts_per_step, preset.workers)
     waited_s = 0.0
     ends = False
     while not ends:
@@ -310,7 +302,6 @@ def _preset(options: argparse.Namespace) -> Preset:
         "rate": options.rate,
         "parts_per_step": options.parts,
         "average": options.average,
-        "objective": options.objective,
     }
     return replace(preset, **{k: value for k, value in given.items() if value is not None})
 
@@ -331,7 +322,6 @@ def main() -> None:
     parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report-every", type=int, default=REPORT_EVERY, help="steps")
-    parser.add_argument("--objective", choices=get_args(Objective), help="if unset, denoise")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     preset = _preset(options)

@@ -1,4 +1,4 @@
-"""Passes by hand: the losses and gradients of autograd, for both objectives and any layout."""
+"""Passes by hand: the losses and gradients of autograd, for any layout."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ import torch
 
 from tests.kernels.test_native import EMULATED
 from training import passes
-from training.data import ROW_LENGTHS, Batch, Objective, Sample, collate, pack, segments_of
+from training.data import ROW_LENGTHS, Batch, Sample, collate, lay_out, pack
 from training.model import Model, Shape
 from training.native import library as library_module
 from training.native.library import TILES, compile_to, library, load
@@ -52,7 +52,7 @@ def in_c(
     return load(compile_to(folder, COMPILER, (*INSTRUCTIONS["AVX2"], TILES[0], *EMULATED)))
 
 
-def batches(objective: Objective, tokens: int = TOKENS) -> list[Batch]:
+def batches(tokens: int = TOKENS) -> list[Batch]:
     """Rows of each length with samples of 3 to 190 tokens, some of them with a hole."""
     rng = np.random.default_rng(0)
     samples = []
@@ -63,7 +63,7 @@ def batches(objective: Objective, tokens: int = TOKENS) -> list[Batch]:
     samples.append(Sample([5, 6], [7, 8, 9, 10, END_ID, END_ID, 11, END_ID], (2, 6)))
     samples *= 12
     block_lens = rng.choice([4, 8, 16, 32], len(samples)).tolist()
-    segments = list(segments_of(samples, block_lens, objective, rng))
+    segments = [lay_out(s, length, rng) for s, length in zip(samples, block_lens, strict=True)]
     found = []
     for length in ROW_LENGTHS:
         rows = list(pack([s for s in segments if len(s.ids) <= length], (length,)))
@@ -85,9 +85,8 @@ def gradients(of: Model) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in of.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("objective", ["denoise", "next"])
-def test_passes_by_hand_give_the_gradients_of_autograd(in_c: CDLL, objective: Objective) -> None:
-    learner, parts = model(), batches(objective)
+def test_passes_by_hand_give_the_gradients_of_autograd(in_c: CDLL) -> None:
+    learner, parts = model(), batches()
     exact = AutogradPasses(learner, torch.device("cpu"), compiled=False)
     exact.working.float()
     expected_loss = exact.learn(learner, parts)
@@ -103,7 +102,7 @@ def test_passes_by_hand_give_the_gradients_of_autograd(in_c: CDLL, objective: Ob
 
 
 def test_threads_add_up_to_one(in_c: CDLL) -> None:
-    parts = batches("denoise")
+    parts = batches()
     alone, together = model(), model()
     one = PassesByHand(in_c, alone, TOKENS, threads=1)
     two = PassesByHand(in_c, together, TOKENS, threads=2)
@@ -115,7 +114,7 @@ def test_threads_add_up_to_one(in_c: CDLL) -> None:
 
 
 def test_what_a_batch_left_behind_changes_nothing(in_c: CDLL) -> None:
-    first, *_, last = batches("denoise")
+    first, *_, last = batches()
     used, fresh = model(), model()
     after_another = PassesByHand(in_c, used, TOKENS, threads=1)
     after_another.learn(used, [last])
@@ -127,7 +126,7 @@ def test_what_a_batch_left_behind_changes_nothing(in_c: CDLL) -> None:
 
 
 def test_new_weights_are_taken(in_c: CDLL) -> None:
-    parts, learner = batches("next"), model()
+    parts, learner = batches(), model()
     native = PassesByHand(in_c, learner, TOKENS, threads=1)
     before = native.loss(parts)
     with torch.no_grad():
@@ -138,7 +137,7 @@ def test_new_weights_are_taken(in_c: CDLL) -> None:
 
 
 def test_a_loss_that_is_no_number_is_told(in_c: CDLL) -> None:
-    [first, *_], learner = batches("denoise"), model()
+    [first, *_], learner = batches(), model()
     with torch.no_grad():
         learner.get_parameter("model.layers.0.mlp.up_proj.weight")[0, 0] = torch.nan
     assert PassesByHand(in_c, learner, TOKENS, threads=1).learn(learner, [first]).isnan()

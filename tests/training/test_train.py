@@ -131,7 +131,7 @@ def job_for(model: Trainer, out: Path, schedule: Schedule, report_every: int = 1
 def one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs train and validate on the same two rows, and take no signals."""
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(train, "held_out_batches", lambda preset: [two_rows()])
+    monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [two_rows()])
     monkeypatch.setattr(train, "batches", lambda *args: repeat([two_rows()]))
 
 
@@ -193,38 +193,6 @@ def test_a_run_that_goes_on_from_its_decay_keeps_the_plateau(tmp_path: Path) -> 
 def test_a_rate_without_a_decay_stays_at_its_peak() -> None:
     schedule = Schedule(steps=100, decay_share=0.0)
     assert [schedule.rate(step, step / 100) for step in (80, 99)] == [1.0, 1.0]
-
-
-def test_the_next_token_is_asked_for_behind_each_one() -> None:
-    sample = Sample([11, 12, 13, 14], [15, 16, END_ID])
-    segment = data.lay_out_next(sample)
-    assert segment.ids.tolist() == [11, 12, 13, 14, 15, 16, END_ID]
-    assert segment.targets.tolist() == [12, 13, 14, 15, 16, END_ID, IGNORED]
-    answer = (data.USUAL_ANSWER / 3) ** data.LENGTH_POWER
-    prompt = data.PROMPT_WEIGHT * answer
-    assert segment.weights.tolist() == pytest.approx([*[prompt] * 3, *[answer] * 4])
-    seen = collate([[segment, segment]], 24).mask[0, 0]
-    one, two = seen[:7, :7], seen[7:14, 7:14]
-    assert torch.equal(one, torch.ones(7, 7).tril().bool())
-    assert torch.equal(one, two)
-    assert not seen[:7, 7:].any()
-    assert not seen[7:14, :7].any()
-
-
-def test_texts_for_the_next_token_have_no_room_to_spare() -> None:
-    for segment in islice(draw_segments(1, "next"), 400):
-        [at] = np.nonzero(segment.targets == IGNORED)[0]
-        assert at == len(segment.ids) - 1
-        pairs = (segment.ids[1:] == END_ID) & (segment.ids[:-1] == END_ID)
-        assert not pairs.any()
-
-
-def test_held_out_rows_are_of_the_objective() -> None:
-    preset = replace(PRESETS["cpu"], objective="next")
-    for batch in train.held_out_batches(preset):
-        assert batch.ids.numel() == preset.part_tokens
-        assert torch.equal(batch.limits, batch.positions + (batch.segments > 0))
-        assert not batch.groups.any()
 
 
 def test_each_sample_is_laid_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
