@@ -1,6 +1,7 @@
 """Training rows from problems: clean blocks, then two noisy copies of the answer."""
 
 import re
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from random import Random
@@ -226,7 +227,11 @@ def draw_segments(seed: int) -> Iterator[Segment]:
 def batches(
     seed: int, part_tokens: int, parts_per_step: int, workers: int = 0
 ) -> Iterator[list[Batch]]:
-    """The parts of each step, drawn in this process or by `workers` others."""
+    """The parts of each step, drawn in this process or by `workers` others.
+
+    The others draw on when a signal tells all processes of a group to stop: the last step needs
+    them, and they end with this process.
+    """
     torch.manual_seed(seed)  # from which a loader seeds its workers
     source = iter(
         DataLoader(
@@ -235,10 +240,16 @@ def batches(
             num_workers=workers,
             prefetch_factor=PREFETCHED if workers else None,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_ignore_stops,
         )
     )
     while True:
         yield [next(source) for _ in range(parts_per_step)]
+
+
+def _ignore_stops(_: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def fitting_length(row: list[Segment]) -> int:

@@ -1,5 +1,8 @@
 """Steps of training: the optimizer, the loss of padded targets, and the stream of batches."""
 
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
@@ -217,6 +220,23 @@ def test_batches_are_full_and_of_few_shapes() -> None:
         assert rows == tokens // length
         assert len(batch.asked) % ASKED_UNIT == 0
         assert (batch.segments > 0).float().mean() > 0.85
+
+
+def test_a_signal_to_all_processes_leaves_those_that_draw() -> None:
+    """A run could not take its last step, and nothing of its last minute was saved."""
+    before = set(multiprocessing.active_children())
+    source = data.batches(1, 2304, 1, workers=1)
+    next(source)
+    [drawing] = set(multiprocessing.active_children()) - before
+    assert drawing.pid is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(drawing.pid, number)
+    for _ in range(data.PREFETCHED + 2):
+        next(source)
+    source.close()
+    del source
+    drawing.join(20)
+    assert drawing.exitcode == 0
 
 
 def test_a_batch_on_a_device_is_the_same() -> None:
