@@ -126,6 +126,12 @@ def test_a_template_is_given_tool_turns_names_and_reasoning():
     assert text == "user/ann//;assistant///hm[f:5][g:6];tool/f/c1/;good"
 
 
+def with_template(text):
+    inner = byte_tokenizer()
+    inner.chat_template = text
+    return inner
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
@@ -136,11 +142,16 @@ def test_a_template_is_given_tool_turns_names_and_reasoning():
     ],
 )
 def test_a_template_is_given_variables_by_every_api(path, fields):
-    inner = byte_tokenizer()
-    inner.chat_template = "{{ mood }} {{ enable_thinking }}"
-    engine = FakeClient(tokenizer=Tokenizer(inner))
+    engine = FakeClient(tokenizer=Tokenizer(with_template("{{ mood }} {{ enable_thinking }}")))
     options = {"mood": "good", "enable_thinking": True}
     assert ask(engine, path, **fields, chat_template_kwargs=options) == "good True"
+
+
+def test_variables_of_a_template_are_counted(engine, call):
+    engine.tokenizer = Tokenizer(with_template("{{ mood }}"))
+    body = {"messages": HI, "chat_template_kwargs": {"mood": "good"}}
+    response = call("POST", "/v1/messages/count_tokens", json=body)
+    assert response.json()["input_tokens"] == len("good")
 
 
 def test_thoughts_of_earlier_answers_have_two_names():

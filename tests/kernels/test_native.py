@@ -1,5 +1,6 @@
 """The C kernels: compilation, and equal results for every vector width."""
 
+import ctypes
 import itertools
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from tests.support.attention import build, check, check_in_company, exact
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.linear import cpu as native
-from unmask_kernels.native import automata, layout
+from unmask_kernels.native import automata, compiler, layout
 from unmask_kernels.native import library as library_module
 from unmask_kernels.native.compiler import FOLDER, compile_to
 from unmask_kernels.native.library import (
@@ -274,6 +275,25 @@ def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     file = compiled_to(tmp_path, INSTRUCTIONS["AVX2"])
     monkeypatch.setattr(subprocess, "run", None)
     assert compiled_to(tmp_path, INSTRUCTIONS["AVX2"]) == file
+
+
+@needs_compiler
+def test_a_shared_header_that_changes_compiles_other_folders_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert COMPILER is not None
+    shared, other = tmp_path / "shared", tmp_path / "other"
+    for folder in (shared, other):
+        folder.mkdir()
+    (other / "one.c").write_text('#include "number.h"\nint number(void) { return NUMBER; }\n')
+    monkeypatch.setattr(compiler, "FOLDER", shared)
+    numbers = []
+    for number in (1, 2, 2):
+        (shared / "number.h").write_text(f"#define NUMBER {number}\n")
+        flags = ("-shared", "-fPIC", f"-I{shared}")
+        file = compile_to(tmp_path / "cache", COMPILER, flags, ["one.c"], other)
+        numbers.append(ctypes.CDLL(str(file)).number())
+    assert numbers == [1, 2, 2]
 
 
 def found_with(dtype: str = "float32", **environment: str) -> str:
