@@ -133,7 +133,7 @@ def environment_of(command: str) -> dict[str, str] | None:
     return None
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("command", ["python3.12", "python3.13"])
 def test_newer_pythons_compile_every_source_without_a_warning(command, tmp_path):
     environment = environment_of(command)

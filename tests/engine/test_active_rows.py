@@ -132,7 +132,7 @@ def test_at_one_token_a_step_about_half_of_the_rows_are_left(tiny: LoadedModel) 
 
 
 few = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

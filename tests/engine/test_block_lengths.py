@@ -70,6 +70,7 @@ def test_the_device_or_the_configuration_says_how_many_rows_fill_it() -> None:
     assert saturation_rows_of(EngineConfig(saturation_rows=7), "cuda") == 7
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize(
     ("num_running", "expected"), [(0, 32), (1, 32), (2, 16), (3, 16), (4, 8), (7, 8), (8, 4)]
 )

@@ -32,7 +32,7 @@ from unmask.types import Request, SamplingParams
 PAGE = 16
 CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=96, max_num_seqs=8, graphs=True)
 few = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -161,6 +161,7 @@ def is_baked(device: torch.device) -> Callable[[Callable[[], None]], object]:
     return record
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     ("recorder", "message"),
     [

@@ -115,6 +115,7 @@ def test_answers_beside_them_are_their_own(loaded: LoadedModel) -> None:
     assert {name: answers[name].essence for name in alone} == alone
 
 
+@pytest.mark.usual_cases(4)
 def test_causal_passes_read_many_tokens(loaded: LoadedModel) -> None:
     finish = run_alone(loaded, reading(loaded, prompt_of(75))).finish
     assert finish is not None

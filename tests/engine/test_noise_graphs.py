@@ -78,7 +78,7 @@ def test_answers_are_those_of_an_engine_without_graphs(
         assert answers[request.request_id].logprobs == alone.logprobs
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("params", [replace(ANY, **kind) for kind in KINDS])
 def test_steps_of_usual_requests_are_replayed(
@@ -105,6 +105,7 @@ def test_refinements_are_those_of_an_engine_without_graphs(
     assert run_all(engine, [request])["a"].refinements == expected != []
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("params", [replace(ANY, **kind) for kind in UNUSUAL])
 def test_steps_of_unusual_requests_are_not(
     noise: LoadedModel, replayed: Recordings, params: SamplingParams
@@ -158,6 +159,7 @@ def forgets(device: torch.device) -> Callable[[Callable[[], None]], object]:
     return lambda run: type("Forgetful", (), {"replay": staticmethod(lambda: None)})()
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     ("recorder", "message"),
     [

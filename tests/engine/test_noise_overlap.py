@@ -52,6 +52,7 @@ def test_a_request_in_company_and_ahead_is_as_it_is_alone(
         assert answers[request.request_id].logprobs == alone.logprobs
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("steps_ahead", [1, 3])
 @pytest.mark.parametrize("steps", [1, 2, 4])
 def test_no_step_follows_the_last_one_of_a_canvas(

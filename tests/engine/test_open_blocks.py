@@ -18,7 +18,7 @@ from unmask.models.registry import LoadedModel
 from unmask.types import EditCommands, Hole, RefinementOptions, Request, SamplingParams, Template
 
 few = settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -130,6 +130,7 @@ def test_blocks_that_open_after_full_ones_are_those_of_one_at_a_time(
     assert given_.finish.usage.denoising_steps == expected.finish.usage.denoising_steps
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(("overlap", "temperature"), [(False, 0.0), (True, 0.9)])
 def test_graphs_write_the_same(loaded: LoadedModel, overlap: bool, temperature: float) -> None:
     """Each block keeps tokens of its own on the device."""

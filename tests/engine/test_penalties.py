@@ -106,6 +106,7 @@ def test_tokens_behind_an_answer_are_not_counted(
     assert answers[0].token_ids == answers[1].token_ids
 
 
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize("min_tokens", [0, 1, 7, 8, 24])
 def test_an_answer_ends_no_earlier_than_it_may(loaded: LoadedModel, min_tokens: int) -> None:
     request = asking("a", min_tokens=min_tokens, logit_bias=((EOS_ID, 100.0),), block_length=8)

@@ -69,7 +69,7 @@ def test_answers_are_those_of_an_engine_without_graphs(
         assert answers[request.request_id].essence == run_alone(tiny, request).essence
 
 
-@pytest.mark.usual_cases(6)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize(
     "params",
@@ -100,7 +100,7 @@ def test_usual_requests_are_sampled_by_graphs(
     assert sampled.num_replays >= max(len(answers["a"].token_ids) // 20, 2)
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "params",
     [

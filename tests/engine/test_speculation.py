@@ -16,7 +16,7 @@ from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 
 few = settings(
-    max_examples=12,
+    max_examples=7,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -137,6 +137,7 @@ def test_without_spare_rows_nothing_is_speculated(tiny: LoadedModel) -> None:
     assert crowded < count(alone, "speculative_states")
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     ("traits", "params"),
     [

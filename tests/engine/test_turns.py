@@ -59,7 +59,7 @@ def compare(loaded: LoadedModel, others: list[Request], small: Request, **change
     return beside / alone
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("steps", [1, 64, 1024])
 @pytest.mark.parametrize("block_length", [64, 1024])
 def test_two_short_answers_in_huge_blocks_are_no_burden(

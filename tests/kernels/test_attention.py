@@ -48,7 +48,7 @@ def test_every_head_size_has_a_configuration(head_dim: int, device: torch.device
     check(attention(case.query, case.keys, case.values, case.plan(), 0.1), exact(case, 0.1))
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize(
     ("head_dim", "dtype"), [(6, torch.float32), (8, torch.bfloat16), (96, torch.bfloat16)]
@@ -117,7 +117,7 @@ def test_tiles_from_descriptors_are_those_from_pointers(
     assert torch.equal(attention(case.query, case.keys, case.values, case.plan(), 0.2), expected)
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("window", [None, 20])
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_a_query_gets_the_same_bits_in_any_company(

@@ -207,6 +207,7 @@ def test_rows_on_kernels_are_batch_invariant(device: torch.device, triton_kernel
             assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), (name, rows)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("triton_kernels")
 def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> None:
     hidden, embedding, _ = (t.to(device) for t in inputs(torch.float32))

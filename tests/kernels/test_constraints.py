@@ -194,6 +194,7 @@ def test_a_row_that_is_forbidden_everything_has_no_confidence(name, device: torc
     assert (result.top_logprobs == -math.inf).all()
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("name", ["torch", "triton"])
 def test_constrained_rows_change_no_others(name, device: torch.device) -> None:
     draws = sampled(device, truncates=True)

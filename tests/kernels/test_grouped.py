@@ -95,7 +95,7 @@ def difference(result: Tensor, expected: Tensor) -> float:
     return ((result.cpu().double() - expected).norm() / expected.norm()).item()
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("inner", [INNER, 144])

@@ -62,7 +62,7 @@ def test_every_number_of_8_bits_is_widened_to_itself(dtype: torch.dtype) -> None
         assert torch.equal(widen(values, dtype)[numbers], values.to(dtype)[numbers])
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", formats.DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)

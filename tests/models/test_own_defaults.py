@@ -62,6 +62,7 @@ def has(model: ModelInfo) -> bool:
     return True
 
 
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_policy_of_the_server_gives_way_to_the_model_s_own(family: str, tmp_path: Path) -> None:
     model = load(family, tmp_path)

@@ -95,6 +95,7 @@ def test_a_longer_answer_begins_with_the_shorter_one(
             assert part == whole[:count]
 
 
+@pytest.mark.usual_cases(1)
 def test_the_likeliest_tokens_are_filled_in_the_same_order_at_any_temperature(
     loaded: LoadedModel,
 ) -> None:

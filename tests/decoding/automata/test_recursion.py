@@ -66,6 +66,7 @@ SCHEMAS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_schemas_of_several_references_are_nested_less_deep(name: str) -> None:
     schema, inner, outer = SCHEMAS[name]

@@ -179,6 +179,7 @@ def test_surrogate_escapes_are_one_character() -> None:
     assert smiley.matches("😀".encode())
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "pattern",
     [

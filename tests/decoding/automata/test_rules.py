@@ -119,6 +119,7 @@ def test_rules_that_end_in_no_text_match_nothing() -> None:
     assert compiled('root ::= "a" root | "b" | x\nx ::= "(" x ")"').matches(b"aab")
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     "text",
     [

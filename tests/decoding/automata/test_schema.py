@@ -542,6 +542,7 @@ def test_recursion_is_bounded_and_leaves_out_what_is_deeper() -> None:
     assert [found.matches(nested(depth)) for depth in range(8)] == [True] * 6 + [False] * 2
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "schema",
     [

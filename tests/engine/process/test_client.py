@@ -47,6 +47,7 @@ def client(start: Start) -> Iterator[ProcessEngine]:
         yield client
 
 
+@pytest.mark.exhaustive
 def test_answers_are_those_of_an_engine_in_this_process(
     client: ProcessEngine, tiny_on_cpu: LoadedModel
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_stream_that_is_closed_frees_its_pages(client: ProcessEngine) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.exhaustive
 def test_metrics_are_those_of_the_engine(start: Start, tiny_folder: Path) -> None:
     metrics = Metrics()
     model = ModelConfig(path=str(tiny_folder), device="cpu", dtype="float32")
