@@ -113,12 +113,14 @@ class Occupancy:
 
         `num_spare` pages are to be left.
         """
-        victims, holds = list[Sequence](), Counter[int]()
         needed = num_spare + sequence.num_pages(sequence.next_horizon, self._pool.page_size)
+        has_row = self.has_row(sequence) or bool(self._leaving)
+        if has_row and self._pool.num_available >= needed:
+            self.free_rows()
+            return
         self.prefixes.take(sequence)  # these pages are there already, whoever else holds them
         needed -= len(sequence.pages)
-        num_pages = self._pool.num_available
-        has_row = self.has_row(sequence) or bool(self._leaving)
+        victims, holds, num_pages = list[Sequence](), Counter[int](), self._pool.num_available
         candidates = filter(may_be_preempted, reversed(self.running))
         for victim in self.waiting.victims(candidates, sequence.request.client):
             if has_row and num_pages >= needed:
