@@ -52,7 +52,7 @@ class Attention(ctypes.Structure):
 
 
 _rope, _attention = ctypes.POINTER(Rope), ctypes.POINTER(Attention)
-SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+SIGNATURES: compiler.Signatures = {
     "embed": (None, (*(Data,) * 3, _size, _size)),
     "embed_backward": (None, (*(Data,) * 3, _size, _size)),
     "norm": (None, (*(Data,) * 4, _size, _size, ctypes.c_float)),
@@ -71,16 +71,12 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 
 def load(file: Path) -> ctypes.CDLL:
-    """A compiled library with the types of its functions."""
-    compiled = ctypes.CDLL(str(file))
-    for name, (result, arguments) in SIGNATURES.items():
-        function = getattr(compiled, name)
-        function.restype, function.argtypes = result, arguments
-    return compiled
+    """The passes in a file; raises `OSError`."""
+    return compiler.load_typed(file, SIGNATURES)
 
 
 def compile_to(folder: Path, command: str, flags: tuple[str, ...]) -> Path:
-    """The library for some instructions in `folder`; raises `OSError`, `SubprocessError`."""
+    """The library for some instructions, compiled to `folder`; raises as the kernels' one does."""
     shared = f"-I{compiler.FOLDER}"
     return compiler.compile_to(folder, command, (*FLAGS, shared, *flags), SOURCES, FOLDER)
 

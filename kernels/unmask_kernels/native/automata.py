@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unmask_kernels.native.compiler import cache_folder, compile_to, find_compiler
+from unmask_kernels.native.compiler import (
+    Signatures,
+    cache_folder,
+    compile_to,
+    find_compiler,
+    load_typed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +96,7 @@ class Automaton(ctypes.Structure):
 
 
 _automaton = ctypes.POINTER(Automaton)
-SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+SIGNATURES: Signatures = {
     "find_subsets": (
         _size,
         (ctypes.POINTER(Nfa), _size, _size, ctypes.POINTER(Subsets)),
@@ -135,12 +141,8 @@ def automata_library() -> ctypes.CDLL | None:
     if compiler is None:
         return None
     try:
-        library = ctypes.CDLL(str(compile_to(cache_folder(), compiler, FLAGS, SOURCES)))
+        return load_typed(compile_to(cache_folder(), compiler, FLAGS, SOURCES), SIGNATURES)
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
         logger.warning("structured output is slower without C: %s: %s", compiler, message)
         return None
-    for name, (restype, argtypes) in SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = restype, argtypes
-    return library

@@ -1,16 +1,20 @@
 """Compiles C files once on a machine into shared libraries, and caches them; no torch."""
 
+import ctypes
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 COMPILE_TIMEOUT_S = 120
+
+Signatures = Mapping[str, tuple[type | None, tuple[type, ...]]]
+"""Types of results and arguments by the names of functions."""
 
 
 def find_compiler() -> str | None:
@@ -57,3 +61,12 @@ def compile_to(
             )
             output.replace(file)
     return file
+
+
+def load_typed(file: Path, signatures: Signatures) -> ctypes.CDLL:
+    """A compiled library with the types of its functions; raises `OSError`."""
+    compiled = ctypes.CDLL(str(file))
+    for name, (result, arguments) in signatures.items():
+        function = getattr(compiled, name)
+        function.restype, function.argtypes = result, arguments
+    return compiled

@@ -15,7 +15,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unmask_kernels.native.compiler import FOLDER, cache_folder, compile_to, find_compiler
+from unmask_kernels.native.compiler import (
+    FOLDER,
+    Signatures,
+    cache_folder,
+    compile_to,
+    find_compiler,
+    load_typed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +42,7 @@ FLAGS = (
 ALIGNMENT = 64  # bytes
 
 _pointer, _size, _int, _float = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
-SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+SIGNATURES: Signatures = {
     "panel_width": (_size, ()),
     "input_unit": (_size, ()),
     "row_entry_size": (_size, ()),
@@ -94,12 +101,8 @@ def address(tensor: Tensor | None) -> int | None:
 
 
 def load(file: Path) -> CDLL:
-    """A compiled library with the types of its functions; raises `OSError`."""
-    compiled = CDLL(str(file))
-    for name, (result, arguments) in SIGNATURES.items():
-        function = getattr(compiled, name)
-        function.restype, function.argtypes = result, arguments
-    return compiled
+    """The kernels in a file; raises `OSError`."""
+    return load_typed(file, SIGNATURES)
 
 
 def multiplies(native: CDLL, dtype: torch.dtype) -> bool:
