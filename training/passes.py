@@ -116,7 +116,7 @@ class PassesByHand:
         self.weights = Weights(model.shape, torch.bfloat16)
         self.workers = [Worker(in_c, model, part_tokens) for _ in range(threads)]
         self.pool = ThreadPoolExecutor(threads, "passes")
-        # Torch's products in these threads take no others; its number is of the process too.
+        # Products in these threads take no other ones. Torch's number is the process's as well.
         before, all_run = torch.get_num_threads(), Barrier(threads)
         list(self.pool.map(_be_alone, repeat(all_run, threads)))
         torch.set_num_threads(before)

@@ -106,14 +106,19 @@ def test_assistant_and_tool_turns_may_lack_content(call, engine, content):
     )
 
 
-def test_a_template_is_given_tool_turns_names_and_reasoning():
+def with_template(text):
     inner = byte_tokenizer()
-    inner.chat_template = (
+    inner.chat_template = text
+    return Tokenizer(inner)
+
+
+def test_a_template_is_given_tool_turns_names_and_reasoning():
+    template = (
         "{% for m in messages %}{{ m.role }}/{{ m.name }}/{{ m.tool_call_id }}/"
         "{{ m.reasoning_content }}{% for c in m.tool_calls or [] %}"
         "[{{ c.function.name }}:{{ c.function.arguments.x }}]{% endfor %};{% endfor %}{{ mood }}"
     )
-    engine = FakeClient(tokenizer=Tokenizer(inner))
+    engine = FakeClient(tokenizer=with_template(template))
     function = {"name": "f", "arguments": '{"x": 5}'}
     odd = {"name": "g", "arguments": {"x": 6}}
     messages = [
@@ -126,12 +131,6 @@ def test_a_template_is_given_tool_turns_names_and_reasoning():
     assert text == "user/ann//;assistant///hm[f:5][g:6];tool/f/c1/;good"
 
 
-def with_template(text):
-    inner = byte_tokenizer()
-    inner.chat_template = text
-    return inner
-
-
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
@@ -142,22 +141,21 @@ def with_template(text):
     ],
 )
 def test_a_template_is_given_variables_by_every_api(path, fields):
-    engine = FakeClient(tokenizer=Tokenizer(with_template("{{ mood }} {{ enable_thinking }}")))
+    engine = FakeClient(tokenizer=with_template("{{ mood }} {{ enable_thinking }}"))
     options = {"mood": "good", "enable_thinking": True}
     assert ask(engine, path, **fields, chat_template_kwargs=options) == "good True"
 
 
 def test_variables_of_a_template_are_counted(engine, call):
-    engine.tokenizer = Tokenizer(with_template("{{ mood }}"))
+    engine.tokenizer = with_template("{{ mood }}")
     body = {"messages": HI, "chat_template_kwargs": {"mood": "good"}}
     response = call("POST", "/v1/messages/count_tokens", json=body)
     assert response.json()["input_tokens"] == len("good")
 
 
 def test_thoughts_of_earlier_answers_have_two_names():
-    inner = byte_tokenizer()
-    inner.chat_template = "{% for m in messages %}{{ m.reasoning_content }};{% endfor %}"
-    engine = FakeClient(tokenizer=Tokenizer(inner))
+    template = "{% for m in messages %}{{ m.reasoning_content }};{% endfor %}"
+    engine = FakeClient(tokenizer=with_template(template))
     thoughts = [{"reasoning": "a"}, {"reasoning": "b", "reasoning_content": "c"}, {}]
     turns = [{"role": "assistant", "content": "hi", **one} for one in thoughts]
     assert ask(engine, messages=[*HI, *turns]) == ";a;c;;"

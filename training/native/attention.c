@@ -264,7 +264,7 @@ static void take_keys(const Backward *b, const Segment *s, int64_t heads, int64_
 }
 
 /* Queries of a head and the gradients of its output, whose product with the output is the sum of
-   probs times their gradients (FlashAttention-2, section 3.1). */
+   probabilities times their gradients (FlashAttention-2, section 3.1). */
 static void take_queries(const Backward *b, const Segment *s, const float *lse, int64_t head,
                          const BackwardWorkspace *work)
 {
@@ -284,7 +284,7 @@ static void take_queries(const Backward *b, const Segment *s, const float *lse, 
     }
 }
 
-/* Shares of 32 keys for 32 queries, and the gradients of their scores. */
+/* Probabilities of 32 keys for 32 queries, and the gradients of their scores. */
 static void block_grad(const Segment *s, int64_t first, int64_t start, const BackwardWorkspace *work)
 {
     add_product(rows_of(work->keys + first * HEAD, HEAD), work->query_columns + start * HEAD, HEAD,
@@ -331,8 +331,8 @@ static void head_grad(const Segment *s, const BackwardWorkspace *work, bf16 *que
     }
 }
 
-/* Gradients of qk queries and keys and of values, as rows of projections, from those of
-   `attention`'s output, `grad`. */
+/* Gradients of `qk` and of values, in rows of queries, keys and values, from `grad`, those of
+   `attention`'s output. */
 void attention_backward(const Attention *a, const bf16 *qk, const bf16 *values, const bf16 *out,
                         const float *lse, const bf16 *grad, bf16 *result, char *workspace)
 {

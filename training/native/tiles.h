@@ -113,7 +113,7 @@ static void pack_columns(const bf16 *x, int64_t over_rows, int64_t rows, int64_t
         }
 }
 
-/* Tiles of a first operand from `x` [depth, columns], which are its rows; `rows` are there. */
+/* Tiles of a first operand, the transpose of `x` [depth, columns], of which `rows` are there. */
 static void pack_transposed(const bf16 *x, int64_t over_rows, int64_t rows, int64_t depth,
                             int64_t columns, bf16 *packed)
 {
@@ -158,7 +158,7 @@ INLINE Operand rows_of(const bf16 *at, int64_t over_rows)
 
 INLINE Operand tiles_of(const bf16 *at, int64_t depth) { return (Operand){at, 32, 512, 16 * depth}; }
 
-/* `sums` [32, 32] become, or with `adds` grow by, a product; steps of 32 that are not `tiles`, if that
+/* `sums` [32, 32] become, or with `adds` grow by, a product. Steps of 32 that are 0 in `tiles`, if that
    is given, are left out. */
 INLINE void add_product(Operand rows, const bf16 *columns, int64_t depth, float *sums,
                         int64_t over_sums, int adds, const uint8_t *tiles)

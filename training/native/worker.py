@@ -109,12 +109,11 @@ class Worker:
 
     def _forward(self, packed: Packed, weights: Weights) -> Tensor:
         """Normalised hidden states [T, C]."""
-        passes, shape, eps = self.passes, self.shape, self.shape.eps
-        rows, size = self.num_tokens, self.shape.hidden
+        passes, shape, rows = self.passes, self.shape, self.num_tokens
         nexts = [*(kept.x for kept in self.kept[1:]), self.last]
-        passes.embed(packed.ids, weights.embedding, self.kept[0].x, rows, size)
+        passes.embed(packed.ids, weights.embedding, self.kept[0].x, rows, shape.hidden)
         for layer, kept, after in zip(weights.layers, self.kept, nexts, strict=True):
-            passes.norm(kept.x, layer.input_norm, kept.normed, kept.scales, rows, size, eps)
+            self._norm(kept.x, layer.input_norm, kept.normed, kept.scales)
             torch.mm(kept.normed, layer.projections.T, out=kept.qkv)
             rope = self._rope(packed, layer)
             passes.qk_norm_rope(kept.qkv, rope, kept.qk, kept.head_scales, rows)
@@ -127,36 +126,18 @@ class Worker:
                 self.workspace,
             )
             torch.addmm(kept.x, kept.mixed, layer.out.T, out=kept.middle)
-            passes.norm(
-                kept.middle,
-                layer.mlp_norm,
-                kept.middle_normed,
-                kept.middle_scales,
-                rows,
-                size,
-                eps,
-            )
+            self._norm(kept.middle, layer.mlp_norm, kept.middle_normed, kept.middle_scales)
             torch.mm(kept.middle_normed, layer.gate_up.T, out=kept.gate_up)
             passes.swiglu(kept.gate_up, kept.activated, rows, shape.intermediate)
             torch.addmm(kept.middle, kept.activated, layer.down.T, out=after)
-        passes.norm(self.last, weights.norm, self.hidden, self.last_scales, rows, size, eps)
+        self._norm(self.last, weights.norm, self.hidden, self.last_scales)
         return self.hidden
 
     def _backward(self, packed: Packed, weights: Weights, grad: Tensor) -> None:
         """Add the gradients of all weights from those of the hidden states."""
-        passes, shape, to = self.passes, self.shape, self.grads
-        rows, size = self.num_tokens, self.shape.hidden
-        passes.norm_backward(
-            grad,
-            self.last,
-            weights.norm,
-            self.last_scales,
-            None,
-            to.x,
-            self.gradients.norm,
-            rows,
-            size,
-        )
+        passes, shape, to, rows = self.passes, self.shape, self.grads, self.num_tokens
+        scales, sums_of_norm = self.last_scales, self.gradients.norm
+        self._norm_backward(grad, self.last, weights.norm, scales, None, to.x, sums_of_norm)
         to.qkv[packed.is_padding] = 0  # which no segment writes
         pairs = zip(weights.layers, self.gradients.layers, self.kept, strict=True)
         for layer, sums, kept in reversed(list(pairs)):
@@ -165,16 +146,9 @@ class Worker:
             passes.swiglu_backward(to.activated, kept.gate_up, to.gate_up, rows, shape.intermediate)
             torch.mm(to.gate_up, layer.gate_up, out=to.middle_normed)
             self._add_weight_grad(to.gate_up, kept.middle_normed, sums.gate_up)
-            passes.norm_backward(
-                to.middle_normed,
-                kept.middle,
-                layer.mlp_norm,
-                kept.middle_scales,
-                to.x,
-                to.middle,
-                sums.mlp_norm,
-                rows,
-                size,
+            norm, scales = layer.mlp_norm, kept.middle_scales
+            self._norm_backward(
+                to.middle_normed, kept.middle, norm, scales, to.x, to.middle, sums.mlp_norm
             )
             torch.mm(to.middle, layer.out, out=to.mixed)
             self._add_weight_grad(to.middle, kept.mixed, sums.out)
@@ -199,21 +173,20 @@ class Worker:
             )
             torch.mm(to.qkv, layer.projections, out=to.normed)
             self._add_weight_grad(to.qkv, kept.normed, sums.projections)
-            passes.norm_backward(
-                to.normed,
-                kept.x,
-                layer.input_norm,
-                kept.scales,
-                to.middle,
-                to.x,
-                sums.input_norm,
-                rows,
-                size,
-            )
-        passes.embed_backward(packed.ids, to.x, self.gradients.embedding, rows, size)
+            norm, scales = layer.input_norm, kept.scales
+            self._norm_backward(to.normed, kept.x, norm, scales, to.middle, to.x, sums.input_norm)
+        passes.embed_backward(packed.ids, to.x, self.gradients.embedding, rows, shape.hidden)
+
+    def _norm(self, x: Tensor, weight: Tensor, out: Tensor, scales: Tensor) -> None:
+        shape = self.shape
+        self.passes.norm(x, weight, out, scales, self.num_tokens, shape.hidden, shape.eps)
+
+    def _norm_backward(self, *arguments: Tensor | None) -> None:
+        """Arguments are those of rows.c up to the sizes, `residual` is None where there is none."""
+        self.passes.norm_backward(*arguments, self.num_tokens, self.shape.hidden)
 
     def _add_weight_grad(self, grad: Tensor, x: Tensor, sums: Tensor) -> None:
-        """Add `grad` [T, N] turned times `x` [T, K] to `sums` [N, K]."""
+        """Add the transposed `grad` [T, N] times `x` [T, K] to `sums` [N, K]."""
         if not self.passes.weight_grad(grad, sums.shape[0], x, sums.shape[1], sums, len(x)):
             raise MemoryError("no memory for a matrix's gradient")
 
