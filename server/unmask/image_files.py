@@ -10,7 +10,7 @@ import zlib
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Tiles
+from unmask.image_fits import Cells, Patches, Tiles
 from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -77,10 +77,15 @@ def scaled(image: Image.Image, traits: ImageTraits) -> Pixels:
     _check_size(image.size)
     image = _as_rgb(ImageOps.exif_transpose(image))
     source, fit = (image.height, image.width), traits.fit
-    if isinstance(fit, Cells):
-        image, told = _resized(image, *fit.scaled(*source)), b""
-    else:
-        image, told = _tiled(image, fit), f" of {source[0]}x{source[1]}".encode()
+    told = b""
+    match fit:
+        case Cells():
+            image = _resized(image, *fit.scaled(*source))
+        case Patches():
+            traits.lead(*fit.cut(*source))  # before work on an image that is too long
+            image = _cut(_resized(image, *fit.scaled(*source)), *fit.cut(*source))
+        case Tiles():
+            image, told = _tiled(image, fit), f" of {source[0]}x{source[1]}".encode()
     raw = image.tobytes()
     key = f"{image.height}x{image.width}".encode() + told
     digest = hashlib.blake2b(raw, digest_size=16, key=key).digest()
@@ -91,6 +96,12 @@ def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
     if (width, height) == image.size:
         return image
     return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _cut(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The middle of an image."""
+    top, left = (image.height - height) // 2, (image.width - width) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def _tiled(image: Image.Image, fit: Tiles) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Ways to fit an image to a vision tower: to whole cells, or to tiles."""
+"""Ways to fit an image to a vision tower: to whole cells, to tiles, or to whole patches."""
 
 import math
 from dataclasses import dataclass
@@ -34,6 +34,51 @@ class Cells:
         """Rows of a prompt for an image of this size."""
         scaled_height, scaled_width = self.scaled(height, width)
         return (scaled_height // self.size) * (scaled_width // self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """An image is scaled to cover whole units, and its middle is cut out (LLaDA2.0-Uni).
+
+    Each patch is a row of a prompt. The size to cover is that of Qwen2-VL's resize.
+    """
+
+    size: int  # pixels of a patch, height and width
+    unit: int  # pixels; heights and widths are multiples of it
+    min_pixels: int
+    max_pixels: int
+
+    def scaled(self, height: int, width: int) -> Size:
+        """Height and width in pixels of an image that covers its size, in its own shape."""
+        rows, columns = self._covered(height, width)
+        scale = max(rows / height, columns / width)
+        return round(height * scale), round(width * scale)
+
+    def cut(self, height: int, width: int) -> Size:
+        """Height and width in pixels of the middle that is cut out of the scaled image."""
+        covered, scaled = self._covered(height, width), self.scaled(height, width)
+        rows, columns = (
+            max(length // self.unit * self.unit, least)
+            for length, least in zip(scaled, covered, strict=True)
+        )
+        return rows, columns
+
+    def num_rows(self, height: int, width: int) -> int:
+        """Rows of a prompt for an image of this size."""
+        rows, columns = self.cut(height, width)
+        return (rows // self.size) * (columns // self.size)
+
+    def _covered(self, height: int, width: int) -> Size:
+        """Whole units near an image's size, of as many pixels as are allowed."""
+        unit, num_pixels = self.unit, height * width
+        rows, columns = (max(round(length / unit), 1) for length in (height, width))
+        if rows * columns * unit**2 > self.max_pixels:
+            scale = math.sqrt(self.max_pixels / num_pixels)
+            rows, columns = (max(int(length * scale / unit), 1) for length in (height, width))
+        elif rows * columns * unit**2 < self.min_pixels:
+            scale = math.sqrt(self.min_pixels / num_pixels)
+            rows, columns = (math.ceil(length * scale / unit) for length in (height, width))
+        return rows * unit, columns * unit
 
 
 @dataclass(frozen=True, slots=True)

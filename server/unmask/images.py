@@ -1,10 +1,29 @@
 """Images in prompts: how a model takes them, and their rows among a prompt's tokens."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Size, Tiles
+from unmask.image_fits import Cells, Patches, Size, Tiles
+
+
+@dataclass(frozen=True, slots=True)
+class SizeTokens:
+    """Tokens that tell a model the height and width of an image, then one that ends them."""
+
+    by_number: Mapping[int, int]  # of patches
+    patch: int  # pixels, height and width
+    end: int
+
+    def of(self, height: int, width: int) -> tuple[int, ...]:
+        """Token ids for a size in pixels; raises `InvalidRequest` if there are none."""
+        sides = [length // self.patch for length in (height, width)]
+        if not all(side in self.by_number for side in sides):
+            raise InvalidRequest(
+                f"the image is too long: scaled, it has {sides[0]} x {sides[1]} patches, and the "
+                f"model counts to {max(self.by_number)}"
+            )
+        return (*(self.by_number[side] for side in sides), self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,14 +31,30 @@ class ImageTraits:
     """The way a model takes images.
 
     In a chat template an image is one `token_id`, which becomes all of its rows, between `before`
-    and `behind`.
+    and `behind`. With `size_tokens`, these are between `before` and the rows.
     """
 
     token_id: int
     before: tuple[int, ...]
     behind: tuple[int, ...]
-    fit: Cells | Tiles
+    fit: Cells | Patches | Tiles
     sees_itself: bool  # each row sees all rows of its image; else those before it
+    size_tokens: SizeTokens | None = None
+    fit_of_several: Patches | None = None  # of a request with several images
+
+    def of_number(self, num_images: int) -> "ImageTraits":
+        """The traits for each of that many images in a request."""
+        if num_images <= 1 or self.fit_of_several is None:
+            return self
+        return replace(self, fit=self.fit_of_several)
+
+    def lead(self, height: int, width: int) -> tuple[int, ...]:
+        """Token ids before the rows of an image that was scaled to a size in pixels.
+
+        Raises `InvalidRequest` for one that is too long.
+        """
+        sizes = () if self.size_tokens is None else self.size_tokens.of(height, width)
+        return (*self.before, *sizes)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -63,7 +98,7 @@ def place_images(
         if len(placed) == len(images):
             break
         pixels = images[len(placed)]
-        ids += traits.before
+        ids += traits.lead(pixels.height, pixels.width)
         start = len(ids)
         ids += [token_id] * pixels.num_rows
         placed.append(ImageRows(start, len(ids), pixels, traits.sees_itself))

@@ -145,7 +145,8 @@ def encode_chat(
     if traits is None:
         raise InvalidRequest("this model takes no images", field="messages")
     try:
-        pixels = [_pixels_of(part, traits) for part in images]
+        fitted = traits.of_number(len(images))
+        pixels = [_pixels_of(part, fitted) for part in images]
     except InvalidRequest as error:
         raise InvalidRequest(error.message, field="messages") from error
     return place_images(ids, pixels, traits)

@@ -158,6 +158,12 @@ class Tokenizer:
         named: str | dict[str, str] | None = self._inner.chat_template
         return named.get("tool_use", named.get("default")) if isinstance(named, dict) else named
 
+    def use_chat_template(self, source: str) -> None:
+        """Put a template in the place of the tokenizer's own."""
+        self._inner.chat_template = source
+        self.__dict__.pop("_renderer", None)
+        self.__dict__.pop("_controls", None)
+
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled in it are recognised."""
         if self._backend is not None:

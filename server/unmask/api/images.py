@@ -60,7 +60,7 @@ def _check(found: Sequence[SentImage], traits: ImageTraits | None) -> ImageTrait
             f"{field}: a request may have at most {MAX_IMAGES} images, got {len(found)}",
             field=field,
         )
-    return traits
+    return traits.of_number(len(found))
 
 
 def _read(sent: SentImage, traits: ImageTraits) -> Pixels:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MULTIMODAL = "images and text; of such models DiffusionGemma and SDAR-VL are served"
+MULTIMODAL = "images and text; of such models DiffusionGemma, LLaDA2.0-Uni and SDAR-VL are served"
 RESEARCH = "a research model with time conditioning and a head of its own"
 
 
@@ -48,6 +48,12 @@ SERVED = (
     ),
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
+    Published(
+        "LLaDA2.0-Uni",
+        ("LLaDA2MoeModelLM",),
+        "llada2-uni",
+        "text and images in, text out; told by `image_token_offset`",
+    ),
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder", ("DreamModel",), "dream"),
     Published("d3LLM-Dream, d3LLM-Dream-Coder", ("DreamModel",), "dream", D3LLM),
     Published("D2F-Dream, an adapter or merged", ("DreamModel",), "dream", D2F),
@@ -160,7 +166,6 @@ REFUSED = (
     ),
     Published("MMaDA", ("LLaDAModelLM",), note="image tokens in the vocabulary"),
     Published("Lumina-DiMOO", ("LLaDAForMultiModalGeneration",), note=MULTIMODAL),
-    Published("LLaDA2.0-Uni", ("LLaDA2MoeModelLM",), note="image tokens in the vocabulary"),
 )
 CENSUS = (*SERVED, *REFUSED)
 

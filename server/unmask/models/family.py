@@ -23,6 +23,8 @@ from unmask.types import (
 from unmask_kernels.linear.ops import Linear
 
 RawConfig = dict[str, Any]
+TokenId = Callable[[str], int | None]
+"""The id of an added token with a text, if a tokenizer has one."""
 
 
 class Model(Protocol):
@@ -73,6 +75,7 @@ class Traits:
     greedy: bool = False  # ignores the sampling values of generation_config.json
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
     fills_best: bool = False  # of several open blocks, the best position of all too (d3LLM)
+    num_text_ids: int | None = None  # tokens of images are behind these
 
 
 # Fields of `SamplingParams` by preset name; the first preset is the default.
@@ -101,4 +104,5 @@ class Family:
     block_attention: AttentionPattern | None = None  # of D2F's weights, or of `--attention block`
     named: re.Pattern[str] | None = None  # names that tell it from another of its architecture
     is_own: Callable[[RawConfig], bool] | None = None  # False for another model of that name
-    images: Callable[[RawConfig, Path], ImageTraits | None] | None = None  # of config and folder
+    images: Callable[[RawConfig, Path, TokenId], ImageTraits | None] | None = None
+    chat_template: str | None = None  # in place of the checkpoint's

@@ -15,6 +15,8 @@ TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
 UNREAD = ["*/*.safetensors"]  # the same weights in other formats, such as those of original/
 DRAFT_ADAPTER = "linear_spec_lora"  # folder beside Nemotron's weights, fetched and read with them
+IMAGE_TOKENIZER = "image_tokenizer"  # the same beside LLaDA2.0-Uni's
+BESIDE = DRAFT_ADAPTER, IMAGE_TOKENIZER
 
 
 def check_path(path: str) -> None:
@@ -60,8 +62,9 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     download = partial(snapshot_download, name, revision=revision or None)
     try:
         kept = Path(download(allow_patterns=list(patterns), ignore_patterns=UNREAD))
-        if patterns == PATTERNS and (kept / DRAFT_ADAPTER).is_dir():  # so far without its weights
-            download(allow_patterns=[f"{DRAFT_ADAPTER}/*.safetensors"])
+        for beside in BESIDE:  # so far without their weights
+            if patterns == PATTERNS and (kept / beside).is_dir():
+                download(allow_patterns=[f"{beside}/*.safetensors"])
         return kept
     except Exception as error:  # from the hub, HTTP or the disk; all are reported the same way
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

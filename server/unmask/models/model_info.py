@@ -55,7 +55,8 @@ def model_info(
     if canvas is None:
         commands = (*(traits.edit_commands or ()), *(lengths.ids if lengths else ()))
         mask = check_mask(mask, vocab_size, commands, tokenizer)
-        vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, (mask, *commands))
+        text_ids = traits.num_text_ids or vocab_size
+        vocab_size = _num_text_ids(text_ids, tokenizer.num_tokens, (mask, *commands))
     _check_defaults(decoding, traits)
     if decoding.pad_delete_to_right and lengths is None:
         raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
@@ -88,13 +89,15 @@ def model_info(
         fills_best=traits.fills_best,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
-        images=_image_traits(family, checkpoint),
+        images=_image_traits(family, checkpoint, tokenizer),
         begin_think_token_id=tokenizer.added_token_id("<think>"),
         end_think_token_id=tokenizer.added_token_id("</think>"),
     )
 
 
-def _image_traits(family: Family, checkpoint: Checkpoint) -> ImageTraits | None:
+def _image_traits(
+    family: Family, checkpoint: Checkpoint, tokenizer: Tokenizer
+) -> ImageTraits | None:
     """The way that a checkpoint takes images, if it does.
 
     One whose images are not supported, for a reason that is logged, serves text all the same.
@@ -102,7 +105,7 @@ def _image_traits(family: Family, checkpoint: Checkpoint) -> ImageTraits | None:
     if family.images is None:
         return None
     try:
-        return family.images(checkpoint.config, checkpoint.folder)
+        return family.images(checkpoint.config, checkpoint.folder, tokenizer.added_token_id)
     except InvalidCheckpoint as error:
         logger.warning("images are not taken: %s", error)
         return None
@@ -237,6 +240,6 @@ def _num_text_ids(vocab_size: int, num_tokens: int | None, needed: tuple[int, ..
     if vocab_size - num_tokens > MAX_PADDING:
         raise InvalidCheckpoint(
             f"config.json has a vocabulary of {vocab_size}, the tokenizer of {num_tokens}: ids "
-            "without text, such as image tokens (MMaDA, LLaDA2.0-Uni), are not supported"
+            "without text, such as image tokens (MMaDA), are not supported"
         )
     return min(vocab_size, max(num_tokens, *(token_id + 1 for token_id in needed)))

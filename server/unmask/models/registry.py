@@ -19,6 +19,7 @@ from unmask.models import (
     idlm,
     llada,
     llada2,
+    llada2_uni,
     llada_hf,
     llada_moe,
     mdlm,
@@ -64,6 +65,7 @@ FAMILIES: tuple[Family, ...] = (
     idlm.FAMILY,
     sdar_moe.FAMILY,
     llada2.FAMILY,
+    llada2_uni.FAMILY,
     llada.FAMILY,
     llada_hf.FAMILY,
     llada_moe.FAMILY,
@@ -170,6 +172,8 @@ def load_model(
     device = device_named(config.device, torch.cuda.is_available())
     dtype = _dtype(config, raw, device, checkpoint.folder)
     tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
+    if family.chat_template is not None:
+        tokenizer.use_chat_template(family.chat_template)
     if config.quantization == "int4" and not uses_triton(device):
         raise InvalidCheckpoint(
             "weights of 4 bits are multiplied on a GPU alone; --quantization int8 holds them in "

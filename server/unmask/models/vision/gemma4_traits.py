@@ -7,7 +7,7 @@ from unmask.image_fits import Cells
 from unmask.images import ImageTraits
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.config_values import Range
-from unmask.models.family import RawConfig
+from unmask.models.family import RawConfig, TokenId
 from unmask.models.vision.gemma4_config import VisionConfig, read_vision_config
 from unmask.models.vision.processor import (
     BICUBIC,
@@ -47,7 +47,7 @@ PROCESSOR = ConfigFields(
 ROWS = Range(1, 2**14)
 
 
-def read_image_traits(raw: RawConfig, folder: Path) -> ImageTraits | None:
+def read_image_traits(raw: RawConfig, folder: Path, _: TokenId) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
     None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.

@@ -6,6 +6,7 @@ are computed in batches of one size, so results depend on the image alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,7 @@ class LayerNorm:
 
 @dataclass(frozen=True, slots=True)
 class SiglipLayer:
-    """Attention within tiles, then an MLP with the tanh form of GELU, each after a norm."""
+    """Attention within tiles, then an MLP with GELU, each after a norm."""
 
     attention_norm: LayerNorm
     qkv: BiasedLinear
@@ -56,11 +57,12 @@ class SiglipLayer:
     up: BiasedLinear
     down: BiasedLinear
     num_heads: int
+    gelu: Literal["tanh", "none"] = "tanh"  # approximation
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [B, T, C] of tiles after the layer."""
         x = x + self._attend(self.attention_norm(x))
-        inner = F.gelu(self.up(self.mlp_norm(x)), approximate="tanh")
+        inner = F.gelu(self.up(self.mlp_norm(x)), approximate=self.gelu)
         return x + self.down(inner)
 
     def _attend(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from unmask.images import ImageTraits
 from unmask.json_file import read_json
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.config_values import without_nulls
-from unmask.models.family import RawConfig
+from unmask.models.family import RawConfig, TokenId
 from unmask.models.vision.processor import (
     BICUBIC,
     NESTED,
@@ -50,7 +50,7 @@ PROCESSOR = ConfigFields(
 )
 
 
-def read_tile_traits(raw: RawConfig, folder: Path) -> ImageTraits | None:
+def read_tile_traits(raw: RawConfig, folder: Path, _: TokenId) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
     None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
