@@ -69,6 +69,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
         "llada2", "block_causal", block_length=32, folder="LLaDA2.1-mini"
     ),
     "LLaDA2.2 mini and flash": Folder("llada22", "block_causal", block_length=32),
+    "LLaDA2.0-Uni": Folder("llada2", "block_causal", {"image_token_offset": 512}, block_length=32),
     "Dream-v0 7B, Dream-Coder, DiffuCoder": Folder("dream", "full", shift=True),
     "d3LLM-Dream, d3LLM-Dream-Coder": Folder(
         "dream", "full", block_length=32, shift=True, folder="d3LLM_Dream_Coder"
@@ -103,7 +104,6 @@ IMAGE_TOKENS = {"codebook_size": 8192, "num_vq_tokens": 1024}
 # Golden folders with the fields for which a row is refused that has no architecture of its own.
 REFUSED_FIELDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "MMaDA": ("llada", IMAGE_TOKENS, "codebook_size.*image tokens"),
-    "LLaDA2.0-Uni": ("llada2", {"vocab_size": 173568}, "image tokens"),
 }
 
 

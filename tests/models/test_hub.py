@@ -5,6 +5,7 @@ import json
 import shutil
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -142,6 +143,28 @@ def test_an_adapter_beside_the_weights_is_fetched_with_them(
     byte_tokenizer().save_pretrained(fetched)
     loaded = load_model(ModelConfig("nvidia/Nemotron@main", mask_token_id=511), DecodingConfig())
     assert loaded.model.draft_adapters
+
+
+def test_an_image_tokenizer_is_fetched_without_the_decoder_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [
+        *("config.json", "model.safetensors", "image_tokenizer/config.json", "decoder/config.json"),
+        *("image_tokenizer/image_tokenizer.safetensors", "decoder/decoder.safetensors"),
+    ]
+
+    def download(name: str, **options: Any) -> str:
+        patterns = {"allow_patterns": options["allow_patterns"]}
+        patterns["ignore_patterns"] = options.get("ignore_patterns")
+        for file in huggingface_hub.utils.filter_repo_objects(files, **patterns):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes(b"")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    find_checkpoint("inclusionAI/LLaDA2.0-Uni")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
+    assert found == set(files) - {"decoder/decoder.safetensors"}
 
 
 def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
 NUM_CODES, PATCH = 48, 16
-NUMBERS = range(1, 21)  # of patches that the tokenizer has tokens for
+NUMBERS = range(1, 41)  # of patches that the tokenizer has tokens for
 TAGS = ("<|image|>", "<boi>", "<|/image|>", *(f"<|reserved_token_{n}|>" for n in NUMBERS))
 TAGS += ("<role>SYSTEM</role>", "<role>HUMAN</role>", "<role>ASSISTANT</role>")
 BEGIN, SIZES_END, END = byte_tokenizer(tags=TAGS).convert_tokens_to_ids(list(TAGS[:3]))
