@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MULTIMODAL = "images and text; of such models DiffusionGemma, LLaDA2.0-Uni and SDAR-VL are served"
+MULTIMODAL = "images and text, in a way that is not supported"
 RESEARCH = "a research model with time conditioning and a head of its own"
 
 

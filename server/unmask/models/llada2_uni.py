@@ -6,14 +6,14 @@ Answers are text. Images are read by a tokenizer of their own, see `vision.image
 from dataclasses import replace
 
 from unmask.models import llada2
-from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.vision.image_tokenizer_traits import OFFSET, num_text_ids, read_patch_traits
 from unmask.models.vision.image_tokenizer_weights import take_image_tokenizer
 from unmask.models.weights import Weights
 
-FIELDS = llada2.FIELDS.joined(ConfigFields(read=frozenset((OFFSET,))))
+NOT_ITS_OWN = frozenset(("delete_token_id", "expert_capacity", "split_token_id"))  # LLaDA2.2's
+FIELDS = replace(llada2.FIELDS, read=llada2.FIELDS.read - NOT_ITS_OWN | {OFFSET})
 # As `_build_chat` of the authors' code writes a turn: without the token that ends one in the
 # template of LLaDA2.0, which is beside the weights. Images are before the text of their turn.
 CHAT_TEMPLATE = """\

@@ -50,7 +50,7 @@ PROCESSOR = ConfigFields(
 )
 
 
-def read_tile_traits(raw: RawConfig, folder: Path, _: TokenId) -> ImageTraits | None:
+def read_tile_traits(raw: RawConfig, folder: Path, _: TokenId | None = None) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
     None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
