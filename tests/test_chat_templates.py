@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.tiny import byte_tokenizer
 from unmask.chat_templates import ChatRenderer, check_templates
-from unmask.errors import InvalidCheckpoint
+from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.tokenizer import Tokenizer
 
 PLAIN = [
@@ -58,6 +58,22 @@ def test_a_tokenizer_that_was_sent_to_another_process_renders_the_same_chats():
     messages = [{"role": "user", "content": "hi <|end|>"}, {"role": "assistant", "content": "ho"}]
     ids = tokenizer.apply_chat(messages)
     assert pickle.loads(pickle.dumps(tokenizer)).apply_chat(messages) == ids
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for a in b %}" * 30 + "{% endfor %}" * 30, "too many statically nested blocks"),
+        ("{{ 10**5000 }}", "Exceeds the limit"),
+    ],
+)
+def test_a_template_of_which_python_makes_no_code_is_told(template, message, tmp_path, caplog):
+    byte_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(template)
+    tokenizer = Tokenizer.from_folder(tmp_path)
+    assert f"so chats are refused: {message}" in caplog.text
+    with pytest.raises(InvalidRequest, match=message):
+        tokenizer.apply_chat(PLAIN[0])
 
 
 @pytest.mark.usual_cases(1)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from jinja2 import TemplateError
+from jinja2 import TemplateSyntaxError
 from transformers.utils import chat_template_utils
 
 from unmask import template_trial
-from unmask.errors import InvalidCheckpoint
+from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.json_file import read_json
+from unmask.template_file import setting_of, template_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,10 @@ TRIAL_S = 60.0  # wall time on a busy machine for a trial of at most `CPU_S`
 PLAIN = frozenset({"role", "content", "name"})
 # The library's own environment: sandboxed, and with the functions that templates expect.
 COMPILE: Callable[[str], Any] | None = getattr(chat_template_utils, "_compile_jinja_template", None)
+BEYOND = (
+    f"takes more than {template_trial.CPU_S} s or {template_trial.MEMORY_BYTES >> 20} MiB for one "
+    "short message"
+)
 
 
 def read_template(folder: Path) -> str | None:
@@ -37,22 +42,36 @@ def check_templates(templates: Any, folder: Path) -> None:
     """
     for template in templates.values() if isinstance(templates, dict) else [templates]:
         if isinstance(template, str) and not _is_bounded(template):
-            raise InvalidCheckpoint(
-                f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
-                f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
+            raise InvalidCheckpoint(f"the chat template of {folder} {BEYOND}")
+        # Compiled here only after the trial: constants fold.
+        if isinstance(template, str) and (error := _fault_of(template)) is not None:
+            logger.warning(
+                "the chat template of %s has an error, so chats are refused: %s", folder, error
             )
-        _warn_of_syntax(template, folder)  # compiled here only after the trial: constants fold
 
 
-def _warn_of_syntax(template: Any, folder: Path) -> None:
-    if COMPILE is None or not isinstance(template, str):
-        return
+def named_template(source: str) -> str:
+    """Template that `model.chat_template` names, checked; raises `InvalidConfig`."""
+    template, name = template_of(source), setting_of(source)
+    if not _is_bounded(template):
+        raise InvalidConfig(f"{name} {BEYOND}")
+    if (error := _fault_of(template)) is not None:
+        raise InvalidConfig(f"{name} has an error: {error}")
+    return template
+
+
+def _fault_of(template: str) -> str | None:
+    """Why a template does not compile, in one line; None if it does."""
     try:
-        COMPILE(template)
-    except TemplateError as error:
-        logger.warning(
-            "the chat template of %s has an error, so chats are refused: %s", folder, error
-        )
+        if COMPILE is not None:
+            COMPILE(template)
+    except TemplateSyntaxError as error:
+        return f"{error.message} (line {error.lineno})"
+    except SyntaxError as error:  # of the Python that Jinja makes of it, as are its lines
+        return error.msg
+    except Exception as error:  # of constants too, which are computed here
+        return str(error)
+    return None
 
 
 @functools.lru_cache(maxsize=64)
@@ -94,7 +113,7 @@ class ChatRenderer:
         is_text = isinstance(source, str) and all(map(_is_text, special.values()))
         try:
             return cls(source, special) if is_text and COMPILE is not None else None
-        except TemplateError:  # which the library raises again, for each conversation
+        except Exception:  # which the library raises again, for each conversation
             return None
 
     def takes(self, turns: Sequence[Mapping[str, Any]], source: object) -> bool:

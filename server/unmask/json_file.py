@@ -1,4 +1,4 @@
-"""JSON objects in the small files of a checkpoint folder."""
+"""Small files: texts, and JSON objects of a checkpoint folder."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     Raises `InvalidCheckpoint`.
     """
     try:
-        content: dict[str, Any] = json.loads(_read_text(path))
+        content: dict[str, Any] = json.loads(read_text(path))
     except FileNotFoundError as error:
         if optional:
             return {}
@@ -34,8 +34,11 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     return content
 
 
-def _read_text(path: Path) -> str:
-    """Text of a regular file of at most `MAX_CHARS`; raises `InvalidCheckpoint`."""
+def read_text(path: Path) -> str:
+    """Text of a regular file of at most `MAX_CHARS`; raises `InvalidCheckpoint`.
+
+    Also `OSError`, and `ValueError` for a text that is not UTF-8.
+    """
     if path.exists() and not path.is_file():
         raise InvalidCheckpoint(f"{path} is not a regular file")
     with path.open(encoding="utf-8") as file:
