@@ -152,6 +152,16 @@ def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_let_be(ser
     assert resolve(environment=environment).config == Config()
 
 
+@pytest.mark.parametrize("text", [" {{ messages }}\nassistant: ", "my.jinja"])
+def test_a_template_keeps_the_space_around_it(text):
+    from_flag = resolve({"model.chat_template": text}, environment={})
+    from_variable = resolve(environment={"UNMASK_MODEL_CHAT_TEMPLATE": text})
+    assert from_flag.config.model.chat_template == text
+    assert from_variable.config == from_flag.config
+    unset = resolve({"model.chat_template": " None "}, environment={})
+    assert unset.config.model.chat_template is None
+
+
 def test_a_wrong_flag_is_named():
     with pytest.raises(InvalidConfig, match="--page-size must be an integer of at least 1"):
         resolve({"engine.page_size": "-1"}, environment={})

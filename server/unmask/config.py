@@ -28,6 +28,7 @@ class ModelConfig:
     device: DeviceName = "auto"
     max_model_len: int | None = None
     tokenizer: str | None = None
+    chat_template: str | None = None
     mask_token_id: int | None = None
     attention: AttentionName | None = None
     hf_overrides: str | None = None

@@ -25,6 +25,7 @@ MEANINGS = {
     "model.device": "Device of the model; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
     "model.tokenizer": "Folder or hub repository of the tokenizer; the checkpoint's if unset.",
+    "model.chat_template": "Jinja file, or text, of the chat template; the checkpoint's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
     "model.attention": "Attention of weights that do not say theirs, as A2D, D2F: full or block.",
     "model.hf_overrides": "JSON object of config.json fields to replace; null removes one.",
@@ -130,6 +131,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 FLAGS = {"model.path": "--model"}
 SECRETS = frozenset({"server.api_key", "server.metrics_key"})
+VERBATIM = frozenset({"model.chat_template"})  # a text, the white space around it included
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -176,11 +178,13 @@ class Option:
 
     def parse(self, text: str) -> Value:
         """The value that a variable or flag spells out; raises `InvalidConfig`."""
-        text = text.strip()
+        verbatim, text = text, text.strip()
         if self.secret and not text:
             return self.check(text)
         if self.optional and text.lower() in ("", "none"):
             return None
+        if self.name in VERBATIM:
+            return self.check(verbatim)
         if self.many:
             return self.check([part.strip() for part in text.split(",") if part.strip()])
         if self.base is bool:

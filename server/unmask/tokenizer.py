@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
@@ -70,10 +70,11 @@ class Tokenizer:
         self._reserved: frozenset[int] = frozenset()
 
     @classmethod
-    def from_folder(cls, folder: Path) -> "Tokenizer":
+    def from_folder(cls, folder: Path, chat_template: str | None = None) -> "Tokenizer":
         """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`.
 
-        Uses `IdTokenizer` if the folder has no tokenizer file.
+        A checked `chat_template` takes the place of the folder's, which is then not looked at.
+        Uses `IdTokenizer`, which has none, if the folder has no tokenizer file.
         """
         if not has_tokenizer(folder):
             logger.warning(
@@ -86,9 +87,7 @@ class Tokenizer:
         kind: type[Any] = PreTrainedTokenizerFast
         if not (folder / TOKENIZER).is_file():
             if is_byte_bpe(folder):
-                inner = read_byte_bpe(folder)
-                check_templates(inner.chat_template, folder)
-                return cls(inner)
+                return cls(read_byte_bpe(folder))._with_template(folder, chat_template)
             from transformers import AutoTokenizer
 
             kind = AutoTokenizer
@@ -101,10 +100,17 @@ class Tokenizer:
                 f"no usable tokenizer in {folder}: {_reason(folder / TOKENIZER, error)}"
             ) from error
         check_added_tokens(tokenizer._inner, folder)
-        if not tokenizer.has_chat_template:
-            tokenizer._inner.chat_template = read_template(folder)
-        check_templates(tokenizer._inner.chat_template, folder)
-        return tokenizer
+        return tokenizer._with_template(folder, chat_template)
+
+    def _with_template(self, folder: Path, named: str | None) -> Self:
+        """The tokenizer with a template, checked if it is the folder's."""
+        if named is not None:
+            self._inner.chat_template = named
+            return self
+        if not self.has_chat_template:
+            self._inner.chat_template = read_template(folder)
+        check_templates(self._inner.chat_template, folder)
+        return self
 
     @property
     def eos_token_id(self) -> int | None:
@@ -157,12 +163,6 @@ class Tokenizer:
         """The chat template; of several by name, the one for conversations with tools."""
         named: str | dict[str, str] | None = self._inner.chat_template
         return named.get("tool_use", named.get("default")) if isinstance(named, dict) else named
-
-    def use_chat_template(self, source: str) -> None:
-        """Put a template in the place of the tokenizer's own."""
-        self._inner.chat_template = source
-        self.__dict__.pop("_renderer", None)
-        self.__dict__.pop("_controls", None)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled in it are recognised."""

@@ -28,6 +28,20 @@ def test_a_server_says_where_it_listens_and_answers_there(tiny_folder):
 
 
 @pytest.mark.exhaustive
+def test_every_process_has_the_chat_template_that_is_named(tiny_folder, tmp_path):
+    file, chat = tmp_path / "a.jinja", {"messages": [{"role": "user", "content": "abc"}]}
+    file.write_text("{% for m in messages %}<{{ m.content }}>{% endfor %}")
+    args = ("--api-processes", "2", "--data-parallel", "2", "--threads", "1", "--num-pages", "100")
+    with serving(str(tiny_folder), *args, "--chat-template", str(file)) as server:
+        for _ in range(8):  # on connections of their own, which the processes share
+            body = {**chat, "max_tokens": 4, "ignore_eos": True}
+            answer = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
+            assert answer["usage"]["prompt_tokens"] == len("<abc>")
+            rendered = httpx.post(f"{server.url}/apply-template", json=chat).json()
+            assert rendered == {"prompt": "<abc>"}
+
+
+@pytest.mark.exhaustive
 def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
     args = ("--api-key", "hunter2", "--log-format", "json", "--access-log", "--engine", "thread")
     with serving(str(tiny_folder), *args) as server:

@@ -8,6 +8,7 @@ from typing import NoReturn
 from unmask.config import Config, ModelConfig, ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.models.hub import check_path
+from unmask.template_file import template_of
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#*A-Z]+|null")  # of the `Origin` header
 HOST = re.compile(r"[^\s/:*@\[\]]+|\[?[\da-fA-F.]*(:[\da-fA-F.]*){2,}\]?")  # a name, an address
@@ -23,10 +24,15 @@ def check_files(config: Config) -> None:
 
 
 def check_model(model: ModelConfig) -> None:
-    """Raise `InvalidCheckpoint` for folders that are not there, before anything is imported."""
+    """Raise `InvalidCheckpoint` for folders that are not there, before anything is imported.
+
+    Also `InvalidConfig` for a chat template that cannot be read.
+    """
     for path in (model.path, model.tokenizer, *model.adapter):
         if path is not None:
             check_path(path)
+    if model.chat_template is not None:
+        template_of(model.chat_template)
 
 
 def check_server(server: ServerConfig) -> None:

@@ -8,6 +8,7 @@ from typing import get_args
 
 import torch
 
+from unmask.chat_templates import named_template
 from unmask.config import DecodingConfig, DeviceName, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models import (
@@ -43,6 +44,7 @@ from unmask.models.packed import Format
 from unmask.models.quantization_files import find_quantization
 from unmask.models.shards import open_shards, usual_dtype
 from unmask.models.weights import Progress, Weights
+from unmask.template_file import is_template
 from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 from unmask_kernels.dispatch import uses_triton
@@ -171,9 +173,7 @@ def load_model(
     raw = checkpoint.config
     device = device_named(config.device, torch.cuda.is_available())
     dtype = _dtype(config, raw, device, checkpoint.folder)
-    tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
-    if family.chat_template is not None:
-        tokenizer.use_chat_template(family.chat_template)
+    tokenizer = _load_tokenizer(config, checkpoint.folder, family.chat_template)
     if config.quantization == "int4" and not uses_triton(device):
         raise InvalidCheckpoint(
             "weights of 4 bits are multiplied on a GPU alone; --quantization int8 holds them in "
@@ -277,6 +277,21 @@ def _best_match(families: list[Family], checkpoint: Checkpoint) -> Family:
         return count_problems(checkpoint.config, family.fields), not is_named
 
     return min(families, key=rank)
+
+
+def _load_tokenizer(config: ModelConfig, folder: Path, of_family: str | None) -> Tokenizer:
+    """Tokenizer and chat template that `config` names, else the family's, else the checkpoint's."""
+    folder, source = _tokenizer_folder(config, folder), config.chat_template
+    if source is None:
+        return Tokenizer.from_folder(folder, of_family)
+    if not has_tokenizer(folder):
+        raise InvalidConfig(
+            f"model.chat_template is set, but there is no tokenizer in {folder}, so there are no "
+            "chats; --tokenizer names one"
+        )
+    tokenizer = Tokenizer.from_folder(folder, named_template(source))
+    logger.info("chat template: %s", "a text" if is_template(source) else source)
+    return tokenizer
 
 
 def _tokenizer_folder(config: ModelConfig, folder: Path) -> Path:
