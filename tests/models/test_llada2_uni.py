@@ -294,3 +294,10 @@ def test_what_is_not_supported_is_logged_and_text_is_served(
 def test_an_offset_outside_the_vocabulary_is_refused(tmp_path: Path, offset: float) -> None:
     with pytest.raises(InvalidCheckpoint, match="image_token_offset"):
         load(write(tmp_path, raw=raw_config(image_token_offset=offset)))
+
+
+def test_a_template_that_the_server_names_takes_the_place_of_the_authors(tmp_path: Path) -> None:
+    template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}{% endfor %}"
+    tokenizer = load(write(tmp_path), chat_template=template).tokenizer
+    ids = tokenizer.apply_chat([{"role": "user", "content": "Hi"}])
+    assert tokenizer.decode(ids) == "user: Hi"
