@@ -10,7 +10,7 @@ import zlib
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Patches, Tiles
+from unmask.image_fits import Cells, Patches, Tiles, Units
 from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -79,7 +79,7 @@ def scaled(image: Image.Image, traits: ImageTraits) -> Pixels:
     source, fit = (image.height, image.width), traits.fit
     told = b""
     match fit:
-        case Cells():
+        case Cells() | Units():
             image = _resized(image, *fit.scaled(*source))
         case Patches():
             traits.lead(*fit.cut(*source))  # before work on an image that is too long

@@ -1,12 +1,15 @@
-"""Ways to fit an image to a vision tower: to whole cells, to tiles, or to whole patches."""
+"""Ways to fit an image to a vision tower: to cells, to patches, to tiles, or to whole units."""
 
 import math
 from dataclasses import dataclass
+
+from unmask.errors import InvalidRequest
 
 Size = tuple[int, int]
 """Height and width."""
 SHRINKS_ABOVE = 1.1  # a map's length, as a multiple of the most tiles'
 DIGITS = 7  # of a length in patches, before it is cut to a whole number
+MAX_RATIO = 200  # of an image's sides, in Qwen2-VL's processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,41 @@ class Patches:
             scale = math.sqrt(self.min_pixels / num_pixels)
             rows, columns = (math.ceil(length * scale / unit) for length in (height, width))
         return rows * unit, columns * unit
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """An image is stretched to whole units, each of which is a row of a prompt (Qwen2-VL)."""
+
+    size: int  # pixels, height and width
+    min_pixels: int
+    max_pixels: int
+
+    def scaled(self, height: int, width: int) -> Size:
+        """Height and width in pixels of an image that is stretched to as many units as may be.
+
+        They are those of Qwen2-VL's `smart_resize` (transformers 5.23), which takes no image of a
+        side more than 200 times the other: raises `InvalidRequest`.
+        """
+        unit, ratio = self.size, max(height, width) / min(height, width)
+        if ratio > MAX_RATIO:
+            raise InvalidRequest(
+                f"the image has {width} x {height} pixels: a side may be at most {MAX_RATIO} "
+                "times the other"
+            )
+        rows, columns = (round(length / unit) for length in (height, width))
+        if rows * columns * unit**2 > self.max_pixels:
+            shrink = math.sqrt(height * width / self.max_pixels)
+            rows, columns = (max(int(length / shrink / unit), 1) for length in (height, width))
+        elif rows * columns * unit**2 < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / (height * width))
+            rows, columns = (math.ceil(length * grow / unit) for length in (height, width))
+        return rows * unit, columns * unit
+
+    def num_rows(self, height: int, width: int) -> int:
+        """Rows of a prompt for an image of this size."""
+        scaled_height, scaled_width = self.scaled(height, width)
+        return (scaled_height // self.size) * (scaled_width // self.size)
 
 
 @dataclass(frozen=True, slots=True)

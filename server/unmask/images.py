@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Patches, Size, Tiles
+from unmask.image_fits import Cells, Patches, Size, Tiles, Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ImageTraits:
     token_id: int
     before: tuple[int, ...]
     behind: tuple[int, ...]
-    fit: Cells | Patches | Tiles
+    fit: Cells | Patches | Tiles | Units
     sees_itself: bool  # each row sees all rows of its image; else those before it
     size_tokens: SizeTokens | None = None
     fit_of_several: Patches | None = None  # of a request with several images

@@ -70,6 +70,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
     ),
     "LLaDA2.2 mini and flash": Folder("llada22", "block_causal", block_length=32),
     "LLaDA2.0-Uni": Folder("llada2", "block_causal", {"image_token_offset": 512}, block_length=32),
+    "LLaDA-UI": Folder("llada_ui", "block_causal", {"mask_token_id": 511}, block_length=32),
     "Dream-v0 7B, Dream-Coder, DiffuCoder": Folder("dream", "full", shift=True),
     "d3LLM-Dream, d3LLM-Dream-Coder": Folder(
         "dream", "full", block_length=32, shift=True, folder="d3LLM_Dream_Coder"

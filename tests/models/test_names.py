@@ -51,6 +51,7 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("wedlm", "wedlm"),
         ("dgemma", "diffusion-gemma"),
         ("sdar_vl", "sdar-vl"),
+        ("llada_ui", "llada-ui"),
     ],
 )
 def test_a_folder_without_architectures_is_known_by_its_model_type(

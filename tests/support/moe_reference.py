@@ -92,13 +92,17 @@ def mixture(w: Weights, prefix: str, x: Tensor, chosen: list[dict[int, float]]) 
     return torch.stack(rows)
 
 
-def llada2(raw: dict[str, Any], weights: Weights, ids: Tensor) -> Tensor:
-    """Logits [T, V] in float64."""
+def llada2(
+    raw: dict[str, Any], weights: Weights, ids: Tensor, images: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Logits [T, V] in float64; `images` are places among the rows, and their embeddings."""
     w = {name: tensor.double() for name, tensor in weights.items()}
     heads, kv, size = raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"]
     dims = int(size * raw["partial_rotary_factor"])
     scale = (raw.get("rope_scaling") or {}).get("attention_factor", 1.0)
     x = w["model.word_embeddings.weight"][ids]
+    if images is not None:
+        x[images[0]] = images[1].double()
     for i in range(raw["num_hidden_layers"]):
         p = f"model.layers.{i}."
         h = norm(x, w[f"{p}input_layernorm.weight"])

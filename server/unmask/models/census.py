@@ -54,6 +54,12 @@ SERVED = (
         "llada2-uni",
         "text and images in, text out; told by `image_token_offset`",
     ),
+    Published(
+        "LLaDA-UI",
+        ("LLaDA2MoE_VLForConditionalGeneration",),
+        "llada-ui",
+        "text and images, no videos",
+    ),
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder", ("DreamModel",), "dream"),
     Published("d3LLM-Dream, d3LLM-Dream-Coder", ("DreamModel",), "dream", D3LLM),
     Published("D2F-Dream, an adapter or merged", ("DreamModel",), "dream", D2F),

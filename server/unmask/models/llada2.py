@@ -108,23 +108,31 @@ def _rope(raw: RawConfig, head_dim: int) -> Rope:
     return rope
 
 
-def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
+def build(
+    raw: RawConfig,
+    weights: Weights,
+    num_positions: int,
+    *,
+    root: str = "model.",
+    head: str = "lm_head.weight",
+) -> Decoder:
+    """The decoder of tensors whose names begin with `root`, but for the LM head's."""
     config = read_config(raw)
     by_block = _routing_block_length(raw)
     return Decoder(
         config,
         weights,
         num_positions,
-        embedding="model.word_embeddings.weight",
-        norm="model.norm.weight",
-        head="lm_head.weight",
-        layer=partial(_layer, raw, config),
+        embedding=f"{root}word_embeddings.weight",
+        norm=f"{root}norm.weight",
+        head=head,
+        layer=partial(_layer, raw, config, root),
         routing_block_length=by_block,
     )
 
 
-def _layer(raw: RawConfig, config: DecoderConfig, weights: Weights, index: int) -> Layer:
-    prefix = f"model.layers.{index}."
+def _layer(raw: RawConfig, config: DecoderConfig, root: str, weights: Weights, index: int) -> Layer:
+    prefix = f"{root}layers.{index}."
     attn, hidden = f"{prefix}attention.", config.hidden_size
     norms = f"{attn}query_layernorm.weight", f"{attn}key_layernorm.weight"
     sparse = raw.get("num_experts") is not None and index >= raw["first_k_dense_replace"]

@@ -1,0 +1,142 @@
+"""Qwen2.5-VL's vision tower (transformers 5.23), as LLaDA-UI has it.
+
+A row of the tower is a patch. It has attention to the patches of its window, in some layers to all
+of its image, so results depend on this image alone. Squares of patches are joined to the rows of a
+prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask.image_fits import Size
+from unmask.models.vision.qwen_config import TURNED, QwenVisionConfig
+from unmask.models.vision.siglip import BiasedLinear, Projector
+from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
+from unmask_kernels.layers.ops import rms_norm
+
+EPS, THETA = 1e-6, 10_000.0  # which no configuration has
+# Of colours, of the largest: CLIP's.
+MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+Windows = Sequence[Tensor]
+"""Patches [W, N] of windows of one size, for each size that windows of an image have."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchRotation:
+    """Cosines and sines [T, 1, D / 2] of patches in float32: of rows, then of columns."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Heads [T, H, D], turned in float32: each dimension with that half a head behind it."""
+        first, second = heads.float().chunk(2, -1)
+        turned = first * self.cos - second * self.sin, second * self.cos + first * self.sin
+        return torch.cat(turned, -1).to(heads.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class QwenLayer:
+    """Attention within windows, then a gated MLP, each after a norm."""
+
+    attention_norm: Tensor  # [C]
+    qkv: BiasedLinear
+    out: BiasedLinear
+    mlp_norm: Tensor  # [C]
+    gate: BiasedLinear
+    up: BiasedLinear
+    down: BiasedLinear
+    num_heads: int
+
+    def __call__(self, x: Tensor, rotation: PatchRotation, windows: Windows) -> Tensor:
+        """Rows [T, C] after the layer."""
+        x = x + self._attend(rms_norm(x, self.attention_norm, EPS), rotation, windows)
+        normed = rms_norm(x, self.mlp_norm, EPS)
+        return x + self.down(F.silu(self.gate(normed)) * self.up(normed))
+
+    def _attend(self, x: Tensor, rotation: PatchRotation, windows: Windows) -> Tensor:
+        query, key, value = self.qkv(x).view(len(x), 3, self.num_heads, -1).unbind(1)
+        query, key = rotation(query), rotation(key)
+        mixed = torch.empty_like(x)
+        for patches in windows:
+            parts = (part[patches].transpose(1, 2) for part in (query, key, value))
+            of_query, of_key, of_value = parts  # [W, H, N, D]
+            together = F.scaled_dot_product_attention(of_query, of_key, of_value)
+            mixed[patches] = together.transpose(1, 2).flatten(2)
+        return self.out(mixed)
+
+
+@dataclass(frozen=True, slots=True)
+class QwenTower:
+    """Weights of the tower, and images to rows of a prompt."""
+
+    config: QwenVisionConfig
+    patches: Tensor  # [C, 3 * F * P * P], projection of the colours of a patch in each frame
+    layers: Sequence[QwenLayer]
+    norm: Tensor  # [C]
+    projector: Projector  # of the patches of a unit, side by side
+
+    def __call__(self, pixels: Tensor, source: Size) -> Tensor:
+        """Rows [N, C] of an image [H, W, 3] of whole units, in uint8; C is the text model's.
+
+        A row is a unit, from left to right and from top to bottom. It is in the dtype of the
+        weights. Nothing depends on the `source`'s size.
+        """
+        unit = self.config.unit_size
+        rows, columns = pixels.shape[0] // unit, pixels.shape[1] // unit
+        x = self._embed(pixels, rows, columns)
+        rotation = self._rotation(rows, columns)
+        whole = [torch.arange(len(x), device=x.device)[None]]
+        windows = self._windows(rows, columns)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, rotation, whole if index in self.config.full_layers else windows)
+        joined = rms_norm(x, self.norm, EPS).view(rows * columns, -1)
+        return self.projector(joined)
+
+    def _embed(self, pixels: Tensor, rows: int, columns: int) -> Tensor:
+        """Embeddings [T, C] of patches, unit after unit; a colour has all frames side by side."""
+        side, size = self.config.unit_side, self.config.patch_size
+        mean, deviation = (
+            pixels.new_tensor(part, dtype=torch.float32) for part in (MEAN, DEVIATION)
+        )
+        colours = (pixels.float() / LARGEST - mean) / deviation
+        parts = colours.view(rows, side, size, columns, side, size, NUM_COLOURS)
+        patches = parts.permute(0, 3, 1, 4, 6, 2, 5).flatten(0, 3)[:, :, None]
+        frames = patches.expand(-1, -1, self.config.num_frames, -1, -1).flatten(1)
+        return F.linear(frames.to(self.patches.dtype), self.patches)
+
+    def _rotation(self, rows: int, columns: int) -> PatchRotation:
+        side, device = self.config.unit_side, self.patches.device
+        count = self.config.hidden_size // self.config.num_heads // TURNED
+        inverse = THETA ** -(torch.arange(count, dtype=torch.float32, device=device) / count)
+        down, across = (torch.arange(n * side, device=device) for n in (rows, columns))
+        places = torch.stack(torch.meshgrid(down, across, indexing="ij"), -1)
+        of_units = places.view(rows, side, columns, side, 2).transpose(1, 2).flatten(0, 3)
+        angles = (of_units[..., None] * inverse).flatten(1)[:, None]
+        return PatchRotation(angles.cos(), angles.sin())
+
+    def _windows(self, rows: int, columns: int) -> Windows:
+        """Windows of at most four sizes: those at the lower and at the right edge are smaller."""
+        side, device = self.config.window_side, self.patches.device
+        num_patches = self.config.unit_side**2
+        units = torch.arange(rows * columns, device=device).view(rows, columns)
+        windows = list[Tensor]()
+        for down, across in product(_parts(rows, side), _parts(columns, side)):
+            part = units[slice(*down), slice(*across)]
+            height, width = min(side, len(part)), min(side, part.shape[1])
+            cut = part.view(-1, height, part.shape[1] // width, width).transpose(1, 2)
+            of_window = cut.flatten(2).flatten(0, 1)  # [W, units]
+            within = torch.arange(num_patches, device=device)
+            windows.append((of_window[..., None] * num_patches + within).flatten(1))
+        return windows
+
+
+def _parts(length: int, side: int) -> list[tuple[int, int]]:
+    """Whole windows of a length, and the rest of it, each if there is any."""
+    whole = length // side * side
+    return [part for part in ((0, whole), (whole, length)) if part[0] < part[1]]
