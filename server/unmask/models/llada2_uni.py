@@ -43,9 +43,15 @@ CHAT_TEMPLATE = """\
 """
 
 
+def is_own(raw: RawConfig) -> bool:
+    """True for a vocabulary with tokens of images."""
+    return raw.get(OFFSET) is not None
+
+
 def traits(raw: RawConfig) -> Traits:
     """LLaDA2.0's, of the tokens of text."""
-    return replace(llada2.traits(raw), can_edit=False, num_text_ids=num_text_ids(raw))
+    text_ids = num_text_ids(raw) if is_own(raw) else None
+    return replace(llada2.traits(raw), can_edit=False, can_mix=False, num_text_ids=text_ids)
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -64,7 +70,7 @@ FAMILY = Family(
     verified="tokens of images exactly, of transformers' GLM-Image, whose tokenizer of images it "
     "has, and logits to 1e-4, of a second implementation of LLaDA2, on tiny random checkpoints",
     block_field="block_size",
-    is_own=lambda raw: raw.get(OFFSET) is not None,
+    is_own=is_own,
     images=read_patch_traits,
     chat_template=CHAT_TEMPLATE,
 )
