@@ -71,6 +71,8 @@ PUBLISHED = [
     ("sdar", {"expert_capacity": 48}, "expert_capacity: 48"),
     ("sdar", {"delete_token_id": 156930}, "delete_token_id.*LLaDA2.2"),
     ("sdar", {"split_token_id": 156931}, "split_token_id.*LLaDA2.2"),
+    ("sdar", {"block_causal_prompt": True}, "block_causal_prompt: true .*verify drafts"),
+    ("llada", {"num_head_layers": 1, "use_adaln": True}, "num_head_layers: 1 .*dUltra.*use_adaln"),
     ("sdar_moe", {"use_regular_causal": True}, "use_regular_causal: true .*I-DLM"),
     ("llada", {"codebook_size": 8192, "num_vq_tokens": 1024}, "codebook_size.*MMaDA"),
     ("llada", {"rope_scaling": {"type": "dynamic", "factor": 31}}, r"rope_scaling\.type"),
@@ -105,6 +107,8 @@ def test_fields_of_published_checkpoints_that_are_not_served_are_refused_with_th
         ("dream", {"mlp_bias": False, "rope_scaling": False}),
         ("rnd1", {"rope_parameters": False}),  # as transformers 5 writes rope_scaling
         ("llada2", {"num_nextn_predict_layers": 0, "router_dtype": "fp32", "norm_softmax": False}),
+        ("llada2", {"_moe_implementation": "fused"}),  # DMax
+        ("llada2", {"_moe_implementation": "eager", "model_type": "llada2_moe_veomni"}),
         ("fast_dllm", {"attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True}),
     ],
 )

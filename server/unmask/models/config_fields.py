@@ -24,6 +24,7 @@ COMMON = frozenset(
 HARMLESS = frozenset(
     (
         *("_attn_implementation_autoset", "_attn_implementation_internal", "_auto_class"),
+        "_moe_implementation",  # VeOmni's: one product for all experts, or one for each
         *("_experts_implementation", "base_model_ep_plan", "base_model_fsdp_plan"),
         *("base_model_pp_plan", "base_model_tp_plan", "experts_implementation"),
         *("gradient_checkpointing_kwargs", "ms_swift_version", "neftune_noise_alpha"),
@@ -48,8 +49,10 @@ HARMLESS = frozenset(
 )
 # Known meanings of refused fields.
 MEANINGS: Mapping[str, str] = {
+    "block_causal_prompt": "trained to verify drafts, with masks in the order of their steps",
     "codebook_size": "image tokens in the vocabulary, as of MMaDA",
     "delete_token_id": "LLaDA2.2's editing by commands",
+    "num_head_layers": "a network that chooses positions, as of LLaDOU and dUltra",
     "num_vq_tokens": "image tokens in the vocabulary, as of MMaDA",
     "split_token_id": "LLaDA2.2's editing by commands",
     "use_regular_causal": "strictly causal attention and shifted logits, as of I-DLM and UNO",
