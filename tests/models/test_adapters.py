@@ -364,6 +364,7 @@ def test_a_head_that_is_the_embedding_cannot_be_adapted_alone(base: Path, tmp_pa
     [
         ("llada", "D2F_LLaDA_Instruct_8B_Lora", None),
         ("illada", "d2f-illada", "made for blocks behind a prompt that sees itself"),
+        ("illada", "CDLM-LLaDA", "made for blocks behind a prompt that sees itself"),
         ("idlm", "I-DLM-8B-lora", "which then are not the base model's"),
         ("llada", "d2fine", None),
         ("sdar", "lora", None),

@@ -10,6 +10,7 @@ from typing import TypeVar
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor, LowRankStored
 from unmask.models.adapter_config import CONFIG, AdapterConfig
+from unmask.models.cdlm import is_cdlm
 from unmask.models.d2f import is_d2f
 from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.quantized import Quantized
@@ -67,9 +68,10 @@ def merge_adapters(weights: Weights, paths: tuple[str, ...], attention: Attentio
         except re.error as error:
             raise InvalidCheckpoint(f"adapter {path}: {CONFIG}: not a pattern: {error}") from None
         logger.info("adapter %s: merged into %d tensors", path, num_adapted)
-        if attention == "full" and is_d2f((display_name(path),)):
+        name = (display_name(path),)
+        if attention == "full" and (is_d2f(name) or is_cdlm(name)):
             logger.warning(
-                "adapter %s: D2F is made for blocks behind a prompt that sees itself; this model "
+                "adapter %s: it is made for blocks behind a prompt that sees itself; this model "
                 "keeps its full attention, which --attention block changes in LLaDA and Dream",
                 path,
             )

@@ -74,6 +74,7 @@ class Traits:
     length_commands: tuple[str, str] | None = None  # texts of tokens that grow and shrink answers
     greedy: bool = False  # ignores the sampling values of generation_config.json
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
+    is_pipelined: bool = True  # of blocks behind a prompt, several are open (D2F), else one (CDLM)
     fills_best: bool = False  # of several open blocks, the best position of all too (d3LLM)
     num_text_ids: int | None = None  # tokens of images are behind these
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from unmask.config import DecodingConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
+from unmask.models.cdlm import PRESETS as CDLM
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.d2f import d2f_presets
 from unmask.models.family import Family, Presets, RawConfig, Traits
@@ -225,7 +226,7 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
 
 def _presets(family: Family, traits: Traits, checkpoint: Checkpoint) -> Presets:
     if traits.attention == "prompt_block":
-        return d2f_presets(shift=traits.shift)
+        return d2f_presets(shift=traits.shift) if traits.is_pipelined else CDLM
     return family.presets(checkpoint.config, checkpoint.name)
 
 

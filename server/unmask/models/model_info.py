@@ -9,6 +9,7 @@ from unmask.config import AttentionName, DecodingConfig, ModelConfig
 from unmask.decoding.checks import check_edits, check_whole_blocks
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.images import ImageTraits
+from unmask.models.cdlm import is_cdlm
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_values import without_nulls
 from unmask.models.d2f import is_d2f
@@ -112,7 +113,7 @@ def _image_traits(
 
 
 def _traits(family: Family, checkpoint: Checkpoint, config: ModelConfig) -> Traits:
-    """Traits of a checkpoint, with the attention that the configuration or a name of D2F's says.
+    """Traits of a checkpoint, with the attention that the configuration or a name says (D2F, CDLM).
 
     Raises `InvalidCheckpoint` where the configuration must say it and does not, and `InvalidConfig`
     where it must not.
@@ -127,12 +128,16 @@ def _traits(family: Family, checkpoint: Checkpoint, config: ModelConfig) -> Trai
     in_blocks = family.block_attention
     if in_blocks is not None:
         names = checkpoint.name, *(display_name(path) for path in config.adapter)
-        if named == "block" or (named is None and is_d2f(names)):
+        alone = is_cdlm(names)
+        if named == "block" or (named is None and (alone or is_d2f(names))):
             logger.info(
-                "attention: a prompt sees all of itself, and each block those before it (D2F); "
-                "--attention full is for other weights"
+                "attention: a prompt sees all of itself, and each block those before it (%s); "
+                "--attention full is for other weights",
+                "CDLM" if alone else "D2F",
             )
-            return replace(traits, attention=in_blocks, length_commands=None)
+            return replace(
+                traits, attention=in_blocks, length_commands=None, is_pipelined=not alone
+            )
     wanted = traits.attention if named is None else ATTENTIONS[named]
     if wanted not in (family.attentions or (traits.attention,)):
         attention = traits.attention.replace("_", " ")

@@ -6,6 +6,7 @@ MBD-LMs (SJTU-DENG-Lab, 2026) are SDAR and LLaDA2 with more training; no file of
 import logging
 import re
 
+from unmask.models.cdlm import NAME as CDLM
 from unmask.models.d2f import NAME as D2F
 from unmask.models.d3llm import is_d3llm
 from unmask.models.family import Presets
@@ -24,6 +25,7 @@ def _part(text: str) -> re.Pattern[str]:
 TRAINED = _part("mbd")
 # Training that is known, and what of it is not served.
 PLAIN = {
+    CDLM: "CDLM: block-causal attention is",
     D2F: "D2F: block-causal attention and several open blocks are",
 }
 WRITES_CODE = re.compile(r"code", re.I)
