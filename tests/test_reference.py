@@ -1,4 +1,4 @@
-"""Pages of settings and flags are those that the tables of the code come to."""
+"""Pages of settings, flags and models are those that the tables of the code come to."""
 
 import re
 

@@ -1,8 +1,10 @@
-"""Writes docs/reference/configuration.md and cli.md from settings and flags.
+"""Writes docs/reference/configuration.md, cli.md and the tables of models.md.
 
-`python -m tools.reference` writes both pages; a test compares them with the settings and the flags.
+`python -m tools.reference` takes them from settings, flags, families and the census; a test
+compares them.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import typer
 
 from unmask.cli.app import app
+from unmask.models.registry import describe_census, describe_families
 from unmask.options import OPTIONS, Option
 from unmask.settings import FILE_VARIABLE, SECTIONS, to_toml
 
@@ -93,6 +96,42 @@ def cli() -> str:
     return "\n".join(parts)
 
 
+def models() -> str:
+    """The page of models, whose text is kept and whose two tables are written."""
+    page = (FOLDER / "models.md").read_text(encoding="utf-8")
+    tables = {table.partition("\n")[0]: table for table in (_families(), _census())}
+    heads = "|".join(map(re.escape, tables))
+    found = re.compile(rf"^({heads})\n(\|.*\n)+", re.MULTILINE)
+    return found.sub(lambda match: tables[match[1]], page)
+
+
+def _families() -> str:
+    head = ("family", "architectures", "attention", "verified")
+    rows = (
+        (row.name, _names(row.architectures), row.attention, row.verified)
+        for row in describe_families()
+    )
+    return _table(head, rows)
+
+
+def _census() -> str:
+    head = ("checkpoints", "architectures", "answer", "limits, or the reason")
+    rows = (
+        (
+            row.name,
+            _names(row.architectures),
+            "refused" if row.family is None else f"served by {row.family}",
+            row.note or "-",
+        )
+        for row in describe_census()
+    )
+    return _table(head, rows)
+
+
+def _names(architectures: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in architectures) or "-"
+
+
 def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Commands of a group, those of its groups included, by name."""
     for name, command in group.commands.items():
@@ -125,7 +164,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join("| " + " | ".join(t.replace("|", "\\|") for t in row) + " |\n" for row in cells)
 
 
-PAGES = {"configuration.md": configuration, "cli.md": cli}
+PAGES = {"configuration.md": configuration, "cli.md": cli, "models.md": models}
 
 
 def main() -> None:

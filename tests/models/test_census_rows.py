@@ -52,6 +52,12 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "D2F-Dream, an adapter or merged": Folder(
         "dream", "prompt_block", choice="block", block_length=32, shift=True
     ),
+    "CDLM-LLaDA, an adapter or merged": Folder(
+        "llada", "prompt_block", block_length=32, folder="CDLM-LLaDA"
+    ),
+    "CDLM-Dream, an adapter or merged": Folder(
+        "dream", "prompt_block", block_length=32, shift=True, folder="CDLM-Dream"
+    ),
     "UltraLLaDA": Folder("llada", "full", NTK, block_length=32),
     "LLaDA-MoE-7B-A1B Base and Instruct": Folder(
         "llada_moe", "full", {"architectures": ["LLaDAMoEModel"]}, block_length=32
@@ -86,8 +92,11 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "Stable-DiffCoder-8B Base and Instruct": Folder(
         "stable_diffcoder", "block_causal", block_length=4
     ),
-    "Nemotron-Labs-Diffusion 3B, 8B, 14B": Folder(
-        "nemotron", "causal_prefix", {"block_size": None}, block_length=32
+    "Nemotron-Labs-Diffusion 3B, 8B, 14B, TinyStories-3b": Folder(
+        "nemotron",
+        "causal_prefix",
+        {"architectures": ["NemotronLabsDiffusionEncoderModel"], "block_size": None},
+        block_length=32,
     ),
     "Efficient-DLM 4B and 8B, Nemotron-Diffusion-Research-8B": Folder(
         "efficient_dlm", "block_causal", block_length=32
@@ -101,10 +110,13 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "MDLM": Folder("mdlm", "full"),
     "BD3-LM, blocks of 4, 8 and 16": Folder("bd3lm", "block_causal", block_length=8),
 }
+PLANNER = {"num_head_layers": 1, "use_adaln": True, "use_mask_embeddings": True}
 IMAGE_TOKENS = {"codebook_size": 8192, "num_vq_tokens": 1024}
 # Golden folders with the fields for which a row is refused that has no architecture of its own.
 REFUSED_FIELDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "MMaDA": ("llada", IMAGE_TOKENS, "codebook_size.*image tokens"),
+    "LLaDOU, dUltra": ("llada", PLANNER, "num_head_layers.*a network that chooses positions"),
+    "sdar_4b_multi_block_causal": ("sdar", {"block_causal_prompt": True}, "to verify drafts"),
 }
 
 
@@ -186,6 +198,35 @@ def test_a_row_with_another_s_architecture_is_refused_by_its_fields(
     source, fields, message = REFUSED_FIELDS[name]
     with pytest.raises(InvalidCheckpoint, match=message):
         load(tmp_path / "checkpoint", source, fields)
+
+
+@pytest.mark.parametrize("source", ["llada", "dream"])
+@pytest.mark.parametrize("name", ["llada-instruct-void", "VoidPadding", "dream_void_merged"])
+def test_void_padding_is_refused_by_its_name(source: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=rf"{name} is not supported, as VoidPadding of .*"):
+        load(tmp_path / name, source, {})
+
+
+def test_an_adapter_for_void_padding_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"dream-instruct-void is not supported.*padding"):
+        load(tmp_path / "dream", "dream", {}, adapter=("akpon900/dream-instruct-void",))
+
+
+@pytest.mark.parametrize(("source", "name"), [("llada", "avoid-8b"), ("sdar", "void")])
+def test_another_model_with_such_a_name_is_served(source: str, name: str, tmp_path: Path) -> None:
+    assert load(tmp_path / name, source, {}).info.name == name
+
+
+@pytest.mark.parametrize("architecture", ["Qwen3ForCausalLM", "SDARForCausalLM"])
+def test_a_model_of_trida_stack_is_refused_by_the_file_beside_it(
+    architecture: str, tmp_path: Path
+) -> None:
+    said = {"bd_size": 32, "mask_id": 151669, "ar_loss_weight": 0.2}
+    (tmp_path / "block_diffusion.json").write_text(json.dumps(said))
+    with pytest.raises(
+        InvalidCheckpoint, match=r"block_diffusion\.json .*: blocks behind a causal"
+    ):
+        load(tmp_path, "sdar", {"architectures": [architecture]})
 
 
 @pytest.mark.parametrize("file", ["adapter_config.json", "llm_config.json"])

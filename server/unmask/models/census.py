@@ -1,8 +1,13 @@
 """Published diffusion language models: served by a family, or refused for a reason."""
 
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from unmask.errors import InvalidCheckpoint
+
 MULTIMODAL = "images and text, in a way that is not supported"
+BEHIND_CAUSAL = "blocks behind a causal prompt, which no family with its class has"
 RESEARCH = "a research model with time conditioning and a head of its own"
 
 
@@ -17,6 +22,7 @@ class Published:
     architectures: tuple[str, ...] = ()  # class names in config.json, as far as they are known
     family: str | None = None
     note: str = ""
+    named: re.Pattern[str] | None = None  # names that refuse it where its class is another's
 
 
 D2F = "several blocks at once, by its name or with `--attention block`"
@@ -27,6 +33,12 @@ SERVED = (
     Published("dParallel", ("LLaDAModelLM",), "llada", "with the policy `entropy_threshold`"),
     Published("d3LLM-LLaDA", ("LLaDAModelLM",), "llada", D3LLM),
     Published("D2F-LLaDA, an adapter or merged", ("LLaDAModelLM",), "llada", D2F),
+    Published(
+        "CDLM-LLaDA, an adapter or merged",
+        ("LLaDAModelLM",),
+        "llada",
+        "blocks behind the prompt, by its name; its own code was not compared",
+    ),
     Published(
         "UltraLLaDA",
         ("LLaDAModelLM",),
@@ -63,6 +75,12 @@ SERVED = (
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder", ("DreamModel",), "dream"),
     Published("d3LLM-Dream, d3LLM-Dream-Coder", ("DreamModel",), "dream", D3LLM),
     Published("D2F-Dream, an adapter or merged", ("DreamModel",), "dream", D2F),
+    Published(
+        "CDLM-Dream, an adapter or merged",
+        ("DreamModel",),
+        "dream",
+        "blocks behind the prompt, by its name; its own code was not compared",
+    ),
     Published("DreamOn-v0-7B", ("DreamModel",), "dream", "answers grow and shrink"),
     Published(
         "Open-dCoder-0.5B",
@@ -80,7 +98,11 @@ SERVED = (
         ("StableDiffcoderForCausalLM",),
         "stable-diffcoder",
     ),
-    Published("Nemotron-Labs-Diffusion 3B, 8B, 14B", ("NemotronLabsDiffusionModel",), "nemotron"),
+    Published(
+        "Nemotron-Labs-Diffusion 3B, 8B, 14B, TinyStories-3b",
+        ("NemotronLabsDiffusionModel", "NemotronLabsDiffusionEncoderModel"),
+        "nemotron",
+    ),
     Published(
         "Efficient-DLM 4B and 8B, Nemotron-Diffusion-Research-8B",
         ("DiffEncoderModel",),
@@ -132,6 +154,10 @@ REFUSED = (
         ("PanguEmbeddedForCausalLM",),
         note="a tokenizer of SentencePiece with code of its own, which is never run",
     ),
+    Published(
+        "openPangu-R-7B-Diffusion",
+        note="made of openPangu-Embedded-7B, whose tokenizer has code of its own, never run",
+    ),
     Published("Sumi-7B", ("SumiForMaskGeneration",), note="uniform noise, an off-by-one softmax"),
     Published("GIDD 3B and 10B", ("GiddForDiffusionLM",), note="uniform noise, no mask token"),
     Published(
@@ -141,12 +167,44 @@ REFUSED = (
     ),
     Published("Trida-7B-Preview", ("TridaForDLM",), note="its mask and blocks are not known"),
     Published(
+        "Trida2.0-4B, and models of trida-stack",
+        note=BEHIND_CAUSAL,
+    ),
+    Published("FLARE 2B, 4B and 9B", note="layers of linear attention (Qwen3.5)"),
+    Published(
+        "ModernBERT-chat base and large, DiffutronLM-0.3B",
+        ("ModernBertForMaskedLM",),
+        note="layers with local attention to both sides",
+    ),
+    Published(
+        "Steerling-8B",
+        ("SteerlingForCausalLM", "CausalDiffusionLM"),
+        note="a layer of concepts before the head, and a tokenizer with code of its own",
+    ),
+    Published(
+        "LLaDA-MoE-v2-30B-A3B Base and Instruct",
+        note="its class and the names of its tensors are not known",
+    ),
+    Published("W1-4B-dLLM-Base", note="a configuration in YAML, for code of its own"),
+    Published("Cola-DLM", note="flows of latents, not masks"),
+    Published(
         "ReFusion",
         ("Qwen3ForCausalLM",),
         note="slots of tokens in any order, each of which is written causally",
     ),
     Published("SDLM 3B and 32B", note="as many tokens of a block a pass as are certain in a row"),
-    Published("LLaDOU", ("LLaDOUModelLM",), note="a network of its own chooses positions"),
+    Published("LLaDOU, dUltra", ("LLaDOUModelLM",), note="a network of its own chooses positions"),
+    Published(
+        "sdar_4b_multi_block_causal",
+        ("SDARForCausalLM",),
+        note="trained to verify drafts, with masks in the order of their steps",
+    ),
+    Published(
+        "VoidPadding of LLaDA and Dream",
+        ("LLaDAModelLM", "DreamModel"),
+        note="its padding, the token [VOID], is never chosen, but counts in confidences",
+        named=re.compile(r"(?<![a-z0-9])void(padding)?(?![a-z0-9])", re.I),
+    ),
     Published(
         "Adapters alone: D2F, linear_spec_lora, I-DLM's",
         note="no models by themselves: `--adapter` merges them, and linear_spec_lora is read "
@@ -166,7 +224,16 @@ REFUSED = (
     Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
     Published("LLaDA-V, LLaDA-MedV", ("LlavaLLaDAModelLM",), note=MULTIMODAL),
     Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
-    Published("Dimple, Dream-VL, Dream-VLA, Fast-dVLM", note=MULTIMODAL),
+    Published("Dimple, Dream-VL, Dream-VLA", note=MULTIMODAL),
+    Published("Fast-dVLM", ("Fast_dVLMForConditionalGeneration",), note=MULTIMODAL),
+    Published(
+        "DiffusionVL",
+        ("DiffusionVLQwenVLForCausalLM", "DiffusionVL_Qwen2_5_VL_ForConditionalGeneration"),
+        note=MULTIMODAL,
+    ),
+    Published("Dynin-Omni", ("DyninOmniForConditionalGeneration",), note=MULTIMODAL),
+    Published("LaViDa-R1, PerceptionDLM, Omni-Diffusion, InternLumina-U2", note=MULTIMODAL),
+    Published("LLaDA-Image", note="images are made, and no text"),
     Published(
         "Nemotron-Labs-Diffusion-VLM-8B", ("NemotronLabsDiffusionVLMModel",), note=MULTIMODAL
     ),
@@ -179,3 +246,19 @@ CENSUS = (*SERVED, *REFUSED)
 def reason_for_refusal(architecture: str) -> str | None:
     """Reason why checkpoints of an architecture that no family has are refused, if one is known."""
     return next((row.note for row in REFUSED if architecture in row.architectures), None)
+
+
+def check_names(names: Iterable[str], architectures: Collection[str]) -> None:
+    """Raise `InvalidCheckpoint` if a name refuses a checkpoint of these architectures.
+
+    `names` are those of the checkpoint and of its adapters.
+    """
+    for name in names:
+        for row in REFUSED:
+            if row.named is None or set(row.architectures).isdisjoint(architectures):
+                continue
+            if row.named.search(name):
+                raise InvalidCheckpoint(
+                    f"{name} is not supported, as {row.name}: {row.note}. If it is another model, "
+                    "rename its folder"
+                )

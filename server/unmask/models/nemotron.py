@@ -85,7 +85,10 @@ def traits(raw: RawConfig) -> Traits:
 
 FAMILY = Family(
     "nemotron",
-    ("NemotronLabsDiffusionModel",),
+    (
+        "NemotronLabsDiffusionModel",
+        "NemotronLabsDiffusionEncoderModel",  # of early revisions
+    ),
     traits,
     build,
     FIELDS,

@@ -33,7 +33,7 @@ from unmask.models import (
     wedlm,
 )
 from unmask.models.adapters import check_beside, merge_adapters
-from unmask.models.census import CENSUS, reason_for_refusal
+from unmask.models.census import BEHIND_CAUSAL, CENSUS, check_names, reason_for_refusal
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
@@ -61,6 +61,7 @@ UNREADABLE = (
 PACKED = get_args(Format)
 WIDENED = ("fp4", "fp8", "int8", "mlx", "nf4")  # beginnings of other formats in few bits
 HELD_IN_FEW_BITS = ("int4", "e2m1", "int8", "float8_e4m3fn")
+TRIDA = "block_diffusion.json"  # of trida-stack, beside the class of an autoregressive model
 EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (
@@ -169,6 +170,7 @@ def load_model(
     checkpoint = Checkpoint.open(folder, config.hf_overrides, name)
     check_beside(checkpoint.folder, config.adapter)
     family = family_of(checkpoint)
+    check_names((name, *map(display_name, config.adapter)), family.architectures)
     checkpoint = checkpoint.with_block_length(family.block_field)
     check_fields(checkpoint.config, family.fields)
     check_values(checkpoint.config)
@@ -229,6 +231,10 @@ def family_of(checkpoint: Checkpoint) -> Family:
 
     Of several matches, returns the one that knows most fields. Raises `InvalidCheckpoint`.
     """
+    if (checkpoint.folder / TRIDA).is_file():
+        raise InvalidCheckpoint(
+            f"{checkpoint.name} is not supported, as its {TRIDA} is trida-stack's: {BEHIND_CAUSAL}"
+        )
     model_type = checkpoint.config.get("model_type")
     for name in checkpoint.architectures:
         if named := [family for family in FAMILIES if name in family.architectures]:
