@@ -1,5 +1,6 @@
 """Sizes of images that are refused by a file's header, and data: URLs."""
 
+import base64
 import struct
 import zlib
 
@@ -39,6 +40,15 @@ def test_data_urls_have_a_media_type_and_base64() -> None:
         with pytest.raises(InvalidRequest) as caught:
             bytes_of_url(wrong)
         assert len(caught.value.message) < 200
-    for text in ("é", "a", "aa\n=", "a b="):
+    for text in ("é", "a", "aa\n=", "a b=", "aaa\xa0a", "aaa\u2028a", "aaa\0a", "-_aa"):
         with pytest.raises(InvalidRequest, match="not base64"):
             bytes_of_base64(text, "image/png")
+
+
+def test_base64_may_be_in_lines_and_have_spaces() -> None:
+    file = png()
+    lines = base64.encodebytes(file).decode()  # as MIME and the command `base64` write it
+    assert "\n" in lines[:-1]
+    for text in (lines, lines.replace("\n", "\r\n"), f" \t{lines}\f\v", " ".join(in_base64(file))):
+        assert bytes_of_base64(text, "image/png") == file
+        assert bytes_of_url(f"data:image/png;base64,{text}") == file

@@ -20,6 +20,7 @@ GREYS = 257  # of 16 bits to one of 8
 MAX_SIDE = 2**15  # pixels; scaling costs far more where one side is of millions
 MAX_HEAD = 100  # characters of a data: URL before its data
 MAX_SHOWN = 80  # characters of a URL in a message
+SPACE = b" \t\n\r\f\v"  # of MIME's lines in base64
 WHITE = (255, 255, 255, 255)
 BROKEN = (
     *(Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError, TypeError),
@@ -42,14 +43,17 @@ def bytes_of_url(url: str) -> bytes:
 
 
 def bytes_of_base64(text: str, media_type: str) -> bytes:
-    """The file of a media type in base64; raises `InvalidRequest`."""
+    """The file of a media type in base64, in which ASCII white space may stand.
+
+    Raises `InvalidRequest`.
+    """
     if media_type.lower() not in MEDIA_TYPES:
         raise InvalidRequest(
             f"an image must be of the type {', '.join(MEDIA_TYPES[:-2])} or {MEDIA_TYPES[-2]}, "
             f"got {media_type[:MAX_HEAD] or 'none'}"
         )
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.encode("ascii").translate(None, SPACE), validate=True)
     except ValueError:
         raise InvalidRequest("the data of the image is not base64") from None
 
