@@ -13,6 +13,7 @@ from tokenizers import decoders, models
 from transformers import PreTrainedTokenizerFast
 
 from tests.support.golden import cases_of
+from tests.support.pictures import image_tokenizer
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from tests.support.tokenizers_of_kinds import KINDS
 from unmask import LLM
@@ -206,3 +207,13 @@ def test_half_of_a_surrogate_pair_is_no_text(text: str) -> None:
         Tokenizer(tokenizer).encode(text)
     with pytest.raises(InvalidRequest, match="half of a surrogate pair"):
         Tokenizer(tokenizer).apply_chat([{"role": "user", "content": text}])
+
+
+@pytest.mark.parametrize("before", [[], [{"type": "text", "text": "a"}]], ids=["alone", "behind"])
+def test_a_message_that_ends_with_an_image_is_not_continued(before: list[Any]) -> None:
+    """Without a text behind it, the library would cut the image off the last text."""
+    message = {"role": "user", "content": [*before, {"type": "image"}]}
+    with pytest.raises(InvalidRequest, match=r"continue_final_message needs .* not with an image"):
+        image_tokenizer().apply_chat([message], continue_final_message=True)
+    with pytest.raises(InvalidRequest):
+        image_tokenizer().apply_chat([], continue_final_message=True)

@@ -274,6 +274,8 @@ class Tokenizer:
         """
         if not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
+        if continue_final_message:
+            _check_end(messages)
         controls, options = self._controls, template_options or {}
         # Most likely too long: check before guarding, which is slow.
         if max_tokens is not None and self._is_likely_longer(messages, max_tokens):
@@ -322,3 +324,13 @@ class Tokenizer:
                 field="messages",
             ) from error
         return text
+
+
+def _check_end(messages: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `InvalidRequest` if the last message ends with an image, which nothing can continue."""
+    content = messages[-1].get("content") if messages else None
+    if isinstance(content, list) and content and "text" not in content[-1]:
+        raise InvalidRequest(
+            "continue_final_message needs a last message that ends with text, not with an image",
+            field="messages",
+        )

@@ -231,6 +231,10 @@ def test_an_answer_that_is_gone_on_with_may_follow_an_image(call, engine):
     ask(call, CHAT, {"messages": turns, "continue_final_message": True})
     assert sent(engine) == prompt("user: ", RED, "\nassistant: It is")
 
+    turns[-1] = {"role": "user", "content": [part(), text("a")]}
+    ask(call, CHAT, {"messages": turns, "continue_final_message": True})
+    assert sent(engine) == prompt("user: ", RED, "\nuser: ", RED, "a")
+
 
 NO_BASE64 = "data:image/png;base64,####"
 WRONG = [
