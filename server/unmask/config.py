@@ -94,12 +94,12 @@ class ServerConfig:
     `shutdown_timeout_s` to end before they are aborted. Every `status_interval_s` the log tells
     what was done, if anything was; zero is never. Idle connections are closed after `keep_alive_s`,
     those whose client sends or reads too slowly after the other timeouts. Bodies of more than
-    `max_body_mib` are refused, and those beyond `max_bodies_mib` in all. With `health_port`, health
-    and metrics are answered on a port and thread of their own too. Without `allowed_hosts` and
-    without a key, a server on a loopback address answers to its names only. A client is a key, or
-    an address where no key is asked for; each may send so many requests and use so many tokens a
-    minute, have so many requests open, and so many choices running or waiting. A request that takes
-    over `request_timeout_s` is given up.
+    `max_body_mib` are refused, and those beyond `max_bodies_mib` in all; without the first, the
+    model decides. With `health_port`, health and metrics are answered on a port and thread of their
+    own too. Without `allowed_hosts` and without a key, a server on a loopback address answers to
+    its names only. A client is a key, or an address where no key is asked for; each may send so
+    many requests and use so many tokens a minute, have so many requests open, and so many choices
+    running or waiting. A request that takes over `request_timeout_s` is given up.
     """
 
     host: str = "127.0.0.1"
@@ -128,7 +128,7 @@ class ServerConfig:
     body_timeout_s: float = 20.0
     write_timeout_s: float = 60.0
     max_header_kib: int = 64
-    max_body_mib: int = 4
+    max_body_mib: int | None = None
     max_bodies_mib: int = 64
     max_unread_mib: int = 4
     max_connections: int = 4096

@@ -74,7 +74,7 @@ MEANINGS = {
     "server.body_timeout_s": "Seconds in which a body must arrive; 16 KiB of it give one more.",
     "server.write_timeout_s": "Seconds until a client that reads nothing is disconnected.",
     "server.max_header_kib": "KiB of the longest request line and headers that are read.",
-    "server.max_body_mib": "MiB of the longest request body that is read.",
+    "server.max_body_mib": "MiB of the longest request body (default: 4; 32 for models of images).",
     "server.max_bodies_mib": "MiB of bodies over 64 KiB that each API process holds; more get 503.",
     "server.max_unread_mib": "MiB of a stream that are held for a client that does not read them.",
     "server.max_connections": "Connections that each API process serves at once; more get 503.",

@@ -119,6 +119,7 @@ def test_the_longest_body_has_room_among_all_bodies():
     with pytest.raises(InvalidConfig, match=r"max_bodies_mib, 64, must be at least .*, 100"):
         guarded(ServerConfig(max_body_mib=100))
     guarded(ServerConfig(max_body_mib=100, max_bodies_mib=100))
+    guarded(ServerConfig(max_bodies_mib=1))
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "FE80::2.3.4.5"])

@@ -1,21 +1,35 @@
 """Images of requests in memory: as they were sent, and decoded."""
 
 import asyncio
+import gc
+import json
+import re
 import threading
+import time
 
 import pytest
 
-from tests.api.fake_client import FakeClient
-from tests.support.pictures import MODEL_OF_IMAGES, image_tokenizer, pixels, png, url_of
+from tests.api.fake_client import MODEL, FakeClient, answer
+from tests.support.pictures import (
+    MODEL_OF_IMAGES,
+    image_tokenizer,
+    in_base64,
+    pixels,
+    png,
+    url_of,
+)
 from unmask.api.backend import MAX_PENDING, Backend, Workers
 from unmask.api.body_budget import FREE, BodyBudget, ImageBudget
 from unmask.api.images import images_of, read_images
+from unmask.api.message_parts import ImageBody
 from unmask.api.requests import ChatMessage
 from unmask.config import ServerConfig
 from unmask.errors import InvalidRequest, QueueFull
 from unmask.metrics import Metrics
 
 RED, BLUE = png(), png(8, 24, "blue")
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
+MIB = 2**20
 
 
 @pytest.fixture
@@ -88,3 +102,72 @@ def test_images_are_decoded_beside_the_event_loop():
         return await Workers().read_image(threading.current_thread)
 
     assert asyncio.run(run()) is not threading.main_thread()
+
+
+def send(call, num_bytes, config=None):
+    """Send an image in a body of so many bytes; those behind the end of a file are not read."""
+    zeros = "A" * (num_bytes // 4 * 4 - 1000)
+    whole = RED + bytes(-len(RED) % 3)  # whose base64 has no padding
+    body = json.dumps({"messages": [{"role": "user", "content": [part(whole)]}]})
+    body = body.replace('"}}]', zeros + '"}}]')
+    headers = {"content-type": "application/json"}
+    return call("POST", CHAT, config, content=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed", "refused"),
+    [
+        ({}, 27 * MIB, 33 * MIB),
+        ({"max_body_mib": 1}, MIB // 2, 2 * MIB),
+        ({"max_body_mib": 6}, 5 * MIB, 7 * MIB),
+        ({"max_bodies_mib": 2}, MIB, 3 * MIB),
+    ],
+    ids=["unset", "less", "more", "less in all"],
+)
+def test_a_body_has_room_for_photos_unless_a_limit_is_set(call, engine, settings, allowed, refused):
+    config = ServerConfig(**settings)
+    assert send(call, allowed, config).status_code == 200
+    ((image,),) = [request.images for request in engine.requests]
+    assert image.pixels == pixels(RED)
+    assert send(call, refused, config).status_code == 413
+    page = call("GET", "/", config).text  # it scales images down to the same limit
+    limit = int(re.search(r'"max_body_bytes": (\d+)', page)[1])
+    assert allowed < limit < refused
+
+
+def test_bodies_of_models_without_images_have_four_mib(call, engine):
+    engine.model = MODEL
+    assert send(call, 3 * MIB).json()["error"]["message"].endswith("this model takes no images")
+    assert send(call, 5 * MIB).status_code == 413
+    body = {"prompt": "hi", "user": "a" * (3 * MIB)}
+    assert call("POST", "/v1/completions", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+def test_images_as_they_were_sent_are_gone_once_a_request_is_submitted(call, engine, path, streams):
+    counts = []
+
+    def script(request):
+        end_s = time.monotonic() + 10  # the thread that has decoded them lets go of them soon
+        while (num_left := sum(isinstance(one, ImageBody) for one in gc.get_objects())) and (
+            time.monotonic() < end_s
+        ):
+            time.sleep(0.01)
+        counts.append(num_left)
+        return answer(request)
+
+    engine.script = script
+    source = {"type": "base64", "media_type": "image/png", "data": in_base64(RED)}
+    block = {"type": "image", "source": source}
+    content = {
+        CHAT: {"messages": [{"role": "user", "content": [part(RED)]}]},
+        MESSAGES: {"messages": [{"role": "user", "content": [block]}], "max_tokens": 9},
+        RESPONSES: {
+            "input": [
+                {"role": "user", "content": [{"type": "input_image", "image_url": url_of(RED)}]}
+            ]
+        },
+    }
+    assert call("POST", path, json={**content[path], "stream": streams}).status_code == 200
+    assert counts == [0]

@@ -1,6 +1,5 @@
 """Images in conversations: their rows in prompts, in the words of each API, and refusals."""
 
-import json
 from dataclasses import replace
 
 import jsonschema
@@ -22,7 +21,6 @@ from tests.support.pictures import (
 )
 from unmask.api.anthropic_bodies import MessagesBody
 from unmask.api.images import MAX_IMAGES
-from unmask.config import ServerConfig
 from unmask.images import ImageRows
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
@@ -359,16 +357,6 @@ def test_equal_images_are_decoded_once(call, engine):
     ask(call, CHAT, chat(part(), part(), part(BLUE)))
     images = sent(engine)[1]
     assert images[0].pixels is images[1].pixels
-
-
-def test_images_of_some_mib_need_a_longer_limit_of_bodies(call, engine):
-    large = RED + bytes(4 * 2**20)  # bytes behind the end of a file are no part of it
-    assert call("POST", CHAT, json=chat(part(large))).status_code == 413
-    body = json.dumps(chat(part(large)))
-    headers = {"content-type": "application/json"}
-    config = ServerConfig(max_body_mib=8)
-    assert call("POST", CHAT, config, content=body, headers=headers).status_code == 200
-    assert sent(engine) == prompt("user: ", RED, "\nassistant: ")
 
 
 def test_the_schemas_have_images_of_users(call):

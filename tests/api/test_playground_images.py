@@ -195,7 +195,7 @@ def test_the_page_attaches_the_types_that_the_server_reads(page):
     pattern = r'<script type="application/json" id="table">(.*?)</script>'
     table = json.loads(re.search(pattern, page, re.DOTALL)[1])
     assert table["images"]["types"] == [name for name in MEDIA_TYPES if name != "image/jpg"]
-    assert table["max_body_bytes"] == ServerConfig().max_body_mib * MIB
+    assert table["max_body_bytes"] == 4 * MIB
 
 
 def test_controls_of_images_have_names(page):

@@ -78,7 +78,7 @@ def create_app(
     app.include_router(generation_routes(endpoints))
     app.include_router(model_routes(backend))
     app.include_router(health_routes(backend))
-    app.include_router(page_routes(config.max_body_mib * 2**20))
+    app.include_router(page_routes(backend))
     if config.api_key_file is not None:
         app.include_router(admin_routes(keys))
     return app

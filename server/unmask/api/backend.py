@@ -24,6 +24,7 @@ LONG = 400_000  # characters; more runs on the thread for the longest work
 QUICK_S = 0.25  # to compile a grammar
 MAX_PENDING = 64  # calls that may wait for each thread but that of images
 MAX_SENT_BYTES = 256 * 2**20  # of images that wait to be decoded
+MAX_BODY_MIB, MAX_IMAGE_BODY_MIB = 4, 32  # unless set; a photo has up to 20 MB, in base64 27
 
 
 class Workers:
@@ -99,3 +100,15 @@ class Backend:
         if self.sharing is not None:
             self.sharing.listen(gate.take)
         object.__setattr__(self, "gate", gate)
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of the longest body: as set, or of photos where the model takes images.
+
+        Raises `EngineStarting` where the model decides and is not loaded yet.
+        """
+        most = self.config.max_body_mib
+        if most is None:
+            usual = MAX_BODY_MIB if self.client.model.images is None else MAX_IMAGE_BODY_MIB
+            most = min(usual, self.config.max_bodies_mib)
+        return most * 2**20

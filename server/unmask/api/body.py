@@ -68,7 +68,7 @@ async def read_body(request: Request, model: type[BodyT], backend: Backend) -> B
             f"the body must not be compressed, got Content-Encoding {json_excerpt(coding)}"
         )
     with backend.bodies.body() as held:
-        content = await _read_bytes(request, backend.config.max_body_mib * 2**20, held)
+        content = await _read_bytes(request, backend.max_body_bytes, held)
         # Two bytes count as a character: bodies have many small items, slower to parse than text.
         return await backend.workers.run(
             lambda: _parse(content, model, backend.client.model), len(content) // 2

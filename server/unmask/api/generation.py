@@ -65,11 +65,13 @@ class GenerationEndpoint(Generic[BodyT]):
             visit.deadline.limit(body.timeout)
             job = await prepare(dialect, body, backend, visit)
         writer = dialect.writer(job, body, backend.client.tokenizer, self._texts)
+        streams_answer = bool(body.stream)
+        del body  # it may have images of many megabytes
         with renamed(job.field_names):
             streams = await submit_all(backend.client, job.submitted)
         visit.submitted(job.num_prompt_tokens)
         num_choices = len(job.requests) if job.generates else 0
-        if body.stream:
+        if streams_answer:
             limits = self._ping_s, self._max_unread_bytes
             return EventStreamResponse(writer, streams, *limits, visit, num_choices)
         gathering = Gathering(streams, num_choices)

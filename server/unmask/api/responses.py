@@ -131,7 +131,7 @@ class ResponseWriter:
     def __init__(self, job: Job, body: ResponsesBody, splitter: MessageSplitter) -> None:
         number = job.job_id.partition("-")[2]
         self._job = job
-        self._body = body
+        self._body = body.model_copy(update={"input": ()})  # images need not stay in memory
         self._splitter = splitter
         self._response_id = f"resp_{number}"
         self._tally = UsageTally(job)

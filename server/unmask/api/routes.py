@@ -1,5 +1,6 @@
 """All routes: one for each dialect, and those for models, tokens, health, metrics and the page."""
 
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 
 from unmask import __version__
 from unmask.api.anthropic_bodies import CountBody
-from unmask.api.backend import Backend
+from unmask.api.backend import MAX_BODY_MIB, Backend
 from unmask.api.body import read_body
 from unmask.api.chat import CHAT
 from unmask.api.completions import COMPLETIONS
@@ -47,7 +48,7 @@ from unmask.api.response_models import (
 )
 from unmask.api.responses import RESPONSES
 from unmask.api.tools.grammar import tools_to_render
-from unmask.errors import InvalidRequest
+from unmask.errors import EngineStarting, InvalidRequest
 from unmask.types import ModelInfo
 
 DIALECTS: Sequence[Dialect[Any]] = (
@@ -315,13 +316,17 @@ def health_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def page_routes(max_body_bytes: int) -> APIRouter:
+def page_routes(backend: Backend) -> APIRouter:
     """The playground: one page, no other files."""
     router = APIRouter()
-    page = playground_page(max_body_bytes)
+    pages = functools.cache(playground_page)  # by the longest body
 
     @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def playground() -> HTMLResponse:
-        return HTMLResponse(page, headers={"content-security-policy": PAGE_POLICY})
+        try:
+            most = backend.max_body_bytes
+        except EngineStarting:
+            most = MAX_BODY_MIB * 2**20
+        return HTMLResponse(pages(most), headers={"content-security-policy": PAGE_POLICY})
 
     return router

@@ -51,7 +51,7 @@ def check_server(server: ServerConfig) -> None:
         raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
     if server.uds is None and server.port != 0 and server.health_port == server.port:
         raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
-    if server.max_bodies_mib < server.max_body_mib:
+    if server.max_body_mib is not None and server.max_bodies_mib < server.max_body_mib:
         raise InvalidConfig(
             f"server.max_bodies_mib, {server.max_bodies_mib}, must be at least "
             f"server.max_body_mib, {server.max_body_mib}"
