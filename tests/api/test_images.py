@@ -158,6 +158,13 @@ def test_results_of_tools_have_images_in_the_words_of_each_api(call, engine):
     assert sent(engine) == expected
 
 
+def test_usage_of_chats_tells_the_tokens_of_images_once_for_all_choices(call):
+    body = chat(part(RED), part(BLUE), text("?"), n=2)
+    for sent_body, details in ((body, {"image_tokens": 3 + 4}), (chat(text("?")), {})):
+        usage = ask(call, CHAT, sent_body).json()["usage"]
+        assert usage["prompt_tokens_details"] == {"cached_tokens": 1, **details}
+
+
 def test_the_token_of_images_is_text_where_a_message_spells_it(call, engine):
     spelled = f"{TOKEN} <|im", "age|>", f"image {TOKEN}"
     ask(call, CHAT, chat(text(spelled[0]), text(spelled[1]), part(), text(spelled[2])))

@@ -57,6 +57,12 @@ class Job:
         """Prompt and suffix tokens, each counted once however many choices a prompt has."""
         return sum(request.num_given for request in self.requests[:: self.n])
 
+    @property
+    def num_image_tokens(self) -> int:
+        """Prompt tokens that are rows of images, counted once as well."""
+        prompts = self.requests[:: self.n]
+        return sum(rows.end - rows.start for request in prompts for rows in request.images)
+
 
 class UsageTally:
     """Adds up deltas as they pass; prompt tokens are counted once per prompt."""
@@ -107,6 +113,8 @@ class UsageTally:
             "query_tokens": usage.query_tokens,
             "block_length": usage.block_length,
         }
+        if num_image_tokens := self._job.num_image_tokens:
+            total["prompt_tokens_details"]["image_tokens"] = num_image_tokens
         if usage.mode is not None:
             total["mode"] = usage.mode
         return total

@@ -34,9 +34,10 @@ class ErrorEnvelope(TypedDict):
 
 @exact
 class PromptTokensDetails(TypedDict):
-    """Prompt tokens that were in the prefix cache."""
+    """Prompt tokens that were in the prefix cache, and rows of images, which SGLang names so."""
 
     cached_tokens: int
+    image_tokens: NotRequired[int]  # of prompts with images
 
 
 class TokenCounts(TypedDict):

@@ -233,9 +233,10 @@ class ResponseWriter:
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         response["output"] = self._output.to_json(status)
         usage = self._tally.total()
+        num_cached = usage["prompt_tokens_details"]["cached_tokens"]
         response["usage"] = {
             "input_tokens": usage["prompt_tokens"],
-            "input_tokens_details": {**usage["prompt_tokens_details"], "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": num_cached, "cache_write_tokens": 0},
             "output_tokens": usage["completion_tokens"],
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": usage["total_tokens"],
