@@ -1,7 +1,7 @@
 """Speculation: the same answers to the bit, in fewer passes if states are accepted."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
+from unmask.decoding.variable_length import VariableLength
 from unmask.engine.engine import Engine
 from unmask.metrics import value_of
 from unmask.models.registry import LoadedModel
@@ -167,6 +168,23 @@ def test_scratch_pages_preempt_nobody(tiny: LoadedModel) -> None:
         n: a.essence for n, a in answers.items()
     }
     assert engine.scheduler.num_preempted <= plain.scheduler.num_preempted
+
+
+def test_a_step_that_cannot_be_laid_out_keeps_no_scratch_pages(tiny: LoadedModel) -> None:
+    request = Request("r", tuple(range(16)), CERTAIN)
+    engine = make_engine(tiny, speculation_rows=300)
+    engine.add(request)
+    for _ in range(4):
+        engine.step()
+    assert count(engine, "speculative_states") > 0
+    (sequence,) = engine.scheduler.sequences
+    sequence.lengths = cast(VariableLength, object())
+    with pytest.raises(AttributeError):
+        engine.step()
+    engine.check_integrity()
+    engine.fail_all("a step failed")
+    assert engine.pool.num_held == 0
+    assert run_all(engine, [request])["r"].essence == run_alone(tiny, request).essence
 
 
 def test_answers_with_graphs_are_the_same(tiny_on_cpu: LoadedModel) -> None:

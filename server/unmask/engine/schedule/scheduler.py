@@ -16,7 +16,7 @@ from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.shares import in_shares, in_turns, overdue, rows_per_step, rows_wanted
 from unmask.engine.schedule.span import Span
-from unmask.engine.schedule.speculation import can_speculate, discard, speculate
+from unmask.engine.schedule.speculation import can_speculate, speculated
 from unmask.engine.schedule.step_rows import StepRows
 from unmask.engine.schedule.turns import MAX_PASSED, Turns
 from unmask.types import ModelInfo
@@ -82,21 +82,20 @@ class Scheduler:
         spans, budget, num_repeats = self._choose()
         if not spans:
             return None
-        states: list[Span] = []
+        spare = 0
         if speculates:
             num_rows = sum(span.query.num_rows for span in spans)
             spare = min(self._limits.speculation_rows - num_rows, budget)
-            states = speculate(spans, self.table, self._pool, spare)
-        batch = build_batch(
-            [*spans, *states],
-            self.table,
-            self._pool.page_size,
-            attention=self._model.attention,
-            shift=self._model.shift,
-            num_repeats=num_repeats,
-            has_images=self._model.images is not None,
-        )
-        discard(states, self.table, self._pool)
+        with speculated(spans, self.table, self._pool, spare) as states:
+            batch = build_batch(
+                [*spans, *states],
+                self.table,
+                self._pool.page_size,
+                attention=self._model.attention,
+                shift=self._model.shift,
+                num_repeats=num_repeats,
+                has_images=self._model.images is not None,
+            )
         return with_block_entries(active_rows(batch))
 
     def _choose(self) -> tuple[list[Span], int, int]:

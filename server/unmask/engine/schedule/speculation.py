@@ -7,6 +7,8 @@ state, token for token. Its result is then what the next step would have compute
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -78,12 +80,28 @@ def _ends(sequence: Sequence) -> bool:
     return is_last or not sequence.decoding.stop_ids.isdisjoint(fresh)
 
 
-def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows: int) -> list[Span]:
+@contextmanager
+def speculated(
+    spans: list[Span], table: SequenceTable, pool: PagePool, num_rows: int
+) -> Iterator[list[Span]]:
     """Spans of speculative states that fit `num_rows`, the likelier ones first.
 
-    They read the pages of their sequence before the open block. The other pages are scratch, which
-    `discard` gives back.
+    They read the pages of their sequence before the open block. The other pages are scratch: they
+    and rows of the table are free at the end, as later steps write to them after this one.
     """
+    states: list[Sequence] = []
+    try:
+        yield _spans_of_states(spans, table, pool, num_rows, states) if num_rows > 0 else []
+    finally:
+        for state in states:
+            pool.release(state.pages[state.num_shared :])
+            table.leave(state)
+
+
+def _spans_of_states(
+    spans: list[Span], table: SequenceTable, pool: PagePool, num_rows: int, held: list[Sequence]
+) -> list[Span]:
+    """Spans of states; those that have pages are added to `held`."""
     size = pool.page_size
     likely_spans: list[Span] = []
     frontier = [s.sequence for s in spans if s.query.scored and can_speculate(s.sequence)]
@@ -102,6 +120,7 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
                 return likely_spans
             state.num_computed, state.pages = first * size, origin.pages[:first] + own
             state.num_shared = first
+            held.append(state)
             table.enter(state)
             query = next_pass(state, needed)
             assert query is not None, "its rows fit"
@@ -110,13 +129,6 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             if state.block_start == origin.block_start:
                 frontier.append(state)
     return likely_spans
-
-
-def discard(spans: list[Span], table: SequenceTable, pool: PagePool) -> None:
-    """Free pages and rows of speculative states; later steps write to them after this one."""
-    for span in spans:
-        pool.release(span.sequence.pages[span.sequence.num_shared :])
-        table.leave(span.sequence)
 
 
 def is_reached(span: Span) -> bool:
