@@ -16,6 +16,9 @@ from unmask.engine.hub.hub import Hub
 from unmask.metrics import Metrics
 from unmask.types import EngineStatus
 
+TRAPS = 'trap "echo TERM" TERM; trap "echo USR1; exit" USR1'
+TELLING = ("sh", "-c", f"{TRAPS}; echo ready; while :; do sleep 0.05; done")  # signals that come
+
 
 def one_process(port: int) -> ApiProcesses:
     hub = Hub(lambda: EngineStatus("starting", 0, 0, 0, 0), Metrics())
@@ -93,6 +96,36 @@ def test_a_signal_after_the_end_is_ignored() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_second_signal_to_the_server_is_another_one_to_its_processes() -> None:
+    """The first one may reach them twice, from a service manager too."""
+    told, reading = list[bytes](), set[asyncio.Task[None]]()
+
+    async def run() -> None:
+        with shared_listener("127.0.0.1", 0) as listener:
+            processes = one_process(listener.getsockname()[1])
+
+            async def stop_twice(output: asyncio.StreamReader) -> None:
+                for _ in range(2):
+                    processes.stop()
+                    told.append(await output.readline())
+
+            async def spawn(*_: object, **__: object) -> Process:
+                made = await asyncio.create_subprocess_exec(
+                    *TELLING, stdout=asyncio.subprocess.PIPE
+                )
+                assert made.stdout is not None
+                assert await made.stdout.readline() == b"ready\n"
+                reading.add(asyncio.create_task(stop_twice(made.stdout)))
+                return made
+
+            processes.spawn = spawn
+            await asyncio.wait_for(processes.run(), 60)
+            await asyncio.gather(*reading)
+
+    asyncio.run(run())
+    assert told == [b"TERM\n", b"USR1\n"]
 
 
 @pytest.mark.exhaustive

@@ -59,14 +59,20 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(engine: Drainable, config: ServerConfig, app: object = None) -> Iterator[Running]:
+def running(
+    engine: Drainable, config: ServerConfig, app: object = None, hurry_signal: int | None = None
+) -> Iterator[Running]:
     metrics = Metrics()
     listener = bind("127.0.0.1", 0)
     listening = threading.Event()
     exits: list[int] = []
     app = app or create_app(engine, metrics, config)
     server = HttpServer(
-        HttpConfig(app, config, metrics), engine, lambda _: listening.set(), exits.append
+        HttpConfig(app, config, metrics),
+        engine,
+        lambda _: listening.set(),
+        exits.append,
+        hurry_signal=hurry_signal,
     )
     thread = threading.Thread(target=server.run, args=(copies(listener),), daemon=True)
     thread.start()

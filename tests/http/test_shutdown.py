@@ -123,6 +123,32 @@ def test_a_second_signal_ends_a_long_grace_period_without_a_traceback(client, en
     assert not [record for record in caplog.records if record.exc_info]
 
 
+def test_a_signal_that_comes_twice_to_one_of_several_processes_is_one(client, engine):
+    """From a service manager to all processes, and from the server to its own."""
+    config = ServerConfig(drain_delay_s=0, shutdown_timeout_s=600)
+    with running(client, config, hurry_signal=signal.SIGUSR1) as run:
+        connection = streaming(run)
+        for _ in range(3):
+            run.signal(signal.SIGTERM)
+        engine.may_run.set()
+        assert chunks(read_all(connection))[-1] == "[DONE]"
+        assert run.ends()
+    assert run.exits == []
+
+
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGTERM, signal.SIGUSR1), (signal.SIGUSR1, signal.SIGTERM)], ids=str
+)
+def test_the_signal_to_hurry_ends_streams_of_one_of_several_processes(client, engine, numbers):
+    config = ServerConfig(shutdown_timeout_s=600)
+    with running(client, config, hurry_signal=signal.SIGUSR1) as run:
+        connection = streaming(run)
+        for number in numbers:
+            run.signal(number)
+        assert "engine_stopped" in chunks(read_all(connection))[-2]
+        assert run.ends()
+
+
 def test_a_third_signal_leaves_at_once(client, engine):
     with running(client, ServerConfig(drain_delay_s=60)) as run:
         for _ in range(3):

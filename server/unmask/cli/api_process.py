@@ -8,7 +8,7 @@ import socket
 import sys
 
 from unmask.api.app import create_app
-from unmask.cli.http import bind, run
+from unmask.cli.http import HURRY_SIGNAL, bind, run
 from unmask.cli.output import set_up_logging
 from unmask.engine.hub.channel import LENGTH
 from unmask.engine.hub.messages import ApiStart
@@ -41,7 +41,11 @@ def main() -> None:
         sys.exit(1)
     gc.collect()
     gc.freeze()  # modules live as long as the process: exclude them from collections
-    run(app, listener, engine, server, metrics, on_listening=begin)
+    run(
+        *(app, listener, engine, server, metrics),
+        on_listening=begin,
+        hurry_signal=HURRY_SIGNAL,
+    )
 
 
 def _receive(hub: socket.socket) -> ApiStart:

@@ -12,7 +12,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from unmask.cli.http import Report, bind, ignore_stop_signals, stop_signals
+from unmask.cli.http import (
+    HURRY_SIGNAL,
+    Report,
+    bind,
+    ignore_stop_signals,
+    stop_signals,
+)
 from unmask.config import ServerConfig
 from unmask.engine.hub.channel import LENGTH
 from unmask.engine.hub.hub import Caller, Hub
@@ -104,7 +110,10 @@ class ApiProcesses:
             self._loop.call_soon_threadsafe(function)
 
     def _forward(self, number: int) -> None:
-        """Have all processes drain; at a second signal at once, or they are killed."""
+        """Have all processes drain; at a second signal at once, or they are killed.
+
+        A service manager may have sent them the first one too, which counts once.
+        """
         assert self._loop is not None, "signals come while it runs"
         if not self._stopping.is_set():
             self._stopping.set()
@@ -112,7 +121,7 @@ class ApiProcesses:
             self.on_stop()
             limit_s = self.server.drain_delay_s + self.server.shutdown_timeout_s + EXIT_S
         else:
-            limit_s = self.hurry_s
+            limit_s, number = self.hurry_s, HURRY_SIGNAL
         self._loop.call_later(limit_s, self._signal_all, signal.SIGKILL)
         self._signal_all(number)
 

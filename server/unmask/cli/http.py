@@ -17,6 +17,8 @@ from unmask.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
+HURRY_SIGNAL = signal.SIGUSR1  # to one of several HTTP processes, at a second signal to the server
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -85,19 +87,25 @@ def run(
     on_listening: Callable[[HttpServer], None],
     line: Callable[[], str | None] | None = None,
     leave: Callable[[int], None] = os._exit,
+    hurry_signal: int | None = None,
 ) -> int | None:
     """Serve until `HttpServer.stop` or a signal, and return the signal.
 
     Calls `on_listening` once connections are accepted; logs `line` at intervals. `leave` ends the
-    process with an exit code if something in it does not end.
+    process with an exit code if something in it does not end. With `hurry_signal`, only that one
+    ends requests at once: others may come twice, from a service manager and from the server.
     """
     limits = replace(config, max_connections=raise_file_limit(config.max_connections))
     report = None
     if line is not None and config.status_interval_s:
         report = Report(config.status_interval_s, line).run
-    server = HttpServer(HttpConfig(app, limits, metrics), engine, on_listening, leave, report)
-    for number in stop_signals():  # uvicorn takes them once it has an event loop
+    server = HttpServer(
+        HttpConfig(app, limits, metrics), engine, on_listening, leave, report, hurry_signal
+    )
+    numbers = {*stop_signals(), *(() if hurry_signal is None else (hurry_signal,))}
+    for number in numbers:  # uvicorn takes them once it has an event loop
         signal.signal(number, server.handle_exit)
     server.run(sockets=copies(listener))
-    ignore_stop_signals()
+    for number in numbers:  # a late one must not kill a clean exit
+        signal.signal(number, signal.SIG_IGN)
     return server.signal

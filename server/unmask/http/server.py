@@ -41,7 +41,8 @@ class Drainable(Protocol):
 class HttpServer(uvicorn.Server):
     """uvicorn server that reports when it listens and drains the engine at shutdown.
 
-    `leave` ends the process with an exit code, whatever runs in it.
+    `leave` ends the process with an exit code, whatever runs in it. With `hurry_signal`, other
+    signals count as one however often they come.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class HttpServer(uvicorn.Server):
         on_listening: Callable[["HttpServer"], None],
         leave: Callable[[int], None],
         background: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        hurry_signal: int | None = None,
     ) -> None:
         super().__init__(config)
         self._limits = config.limits
@@ -59,6 +61,7 @@ class HttpServer(uvicorn.Server):
         self._on_listening = on_listening
         self._leave = leave
         self._background = background
+        self._hurry_signal = hurry_signal
         self._tasks: list[asyncio.Task[None]] = []
         self._num_signals = 0
         self.signal: int | None = None  # first signal received
@@ -78,8 +81,16 @@ class HttpServer(uvicorn.Server):
         self._on_listening(self)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, abort everything at the second, leave at the third."""
-        self._num_signals += 1
+        """Drain at the first signal, abort everything at the second, leave at the third.
+
+        With a `hurry_signal` only that one is a second or third.
+        """
+        if self._hurry_signal is None:
+            self._num_signals += 1
+        elif sig == self._hurry_signal:
+            self._num_signals = max(self._num_signals, 1) + 1
+        else:
+            self._num_signals = max(self._num_signals, 1)
         self.signal = self.signal or sig
         self.should_exit = True
         if self._num_signals > 2:
