@@ -66,6 +66,15 @@ def test_a_private_server_refuses_other_names(call, host):
     assert call("GET", "/health", config, headers={"host": host}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "10.1.2.3", "[fd00::1]:8000", "[fd00::1]"])
+def test_metrics_are_answered_under_the_address_of_a_pod(call, host):
+    for config in (guarded(ServerConfig()), ServerConfig(allowed_hosts=("a.example",))):
+        for path, status in (("/metrics", 200), ("/health/ready", 200), ("/v1/models", 403)):
+            assert call("GET", path, config, headers={"host": host}).status_code == status
+    of_key = ServerConfig(allowed_hosts=("a.example",), metrics_key="m")
+    assert call("GET", "/metrics", of_key, headers={"host": host}).status_code == 401
+
+
 def test_with_a_key_or_for_a_network_every_name_is_answered_unless_some_are_named(call, caplog):
     headers = {"host": "proxy.example", **bearer("k")}
     for config in (ServerConfig(api_key="k"), ServerConfig(host="0.0.0.0")):

@@ -1,5 +1,6 @@
 """Middleware around every route: request ids, logs, unexpected errors, hosts and API keys."""
 
+import ipaddress
 import logging
 import time
 from collections.abc import Iterable
@@ -29,7 +30,8 @@ ANTHROPIC_REQUEST_ID_HEADER = "request-id"  # where Anthropic's clients look for
 RAW_ANTHROPIC_REQUEST_ID = ANTHROPIC_REQUEST_ID_HEADER.encode()
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
-OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
+METRICS_PATH = "/metrics"
+OPEN_PATHS = HEALTH_PATHS | {"/", METRICS_PATH}
 ADMIN_PREFIX = "/admin/"
 SCHEMA_PATH = "/openapi.json"
 NO_HANDLER = "none"  # the label of unknown paths, and of requests refused before routing
@@ -115,7 +117,8 @@ class AllowedHosts:
     """Refuses requests for other host names than `hosts`, which prevents DNS rebinding.
 
     IPv6 addresses may be in brackets, as they are in the header. Health checks are answered under
-    any name.
+    any name, and metrics under any address, by which Prometheus reaches pods: no name is rebound
+    where there is none.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
@@ -123,11 +126,7 @@ class AllowedHosts:
         self._hosts = {host.lower().strip("[]") for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or self._is_known(scope)
-            or get_route_path(scope) in HEALTH_PATHS
-        ):
+        if scope["type"] != "http" or self._answers(get_route_path(scope), _host(scope)):
             await self.app(scope, receive, send)
             return
         response = error_response(
@@ -135,10 +134,25 @@ class AllowedHosts:
         )
         await response(scope, receive, send)
 
-    def _is_known(self, scope: Scope) -> bool:
-        host = header(scope, b"host").strip().lower()
-        name, colon, port = host.rpartition(":")
-        return (name if colon and port.isdecimal() else host).strip("[]") in self._hosts
+    def _answers(self, path: str, host: str) -> bool:
+        if host in self._hosts or path in HEALTH_PATHS:
+            return True
+        return path == METRICS_PATH and _is_address(host)
+
+
+def _host(scope: Scope) -> str:
+    """Name or address in the Host header, without port and brackets."""
+    host = header(scope, b"host").strip().lower()
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host).strip("[]")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class ApiKey:
@@ -159,7 +173,7 @@ class ApiKey:
     def _needed(self, path: str) -> KeyScope | None:
         if path.startswith(ADMIN_PREFIX):
             return "admin"
-        if path == "/metrics":
+        if path == METRICS_PATH:
             return "metrics" if self._keys.asks_for_metrics_key else None
         return "inference" if self._keys.asks_for_key and path not in OPEN_PATHS else None
 
