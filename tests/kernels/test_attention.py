@@ -76,6 +76,21 @@ def test_a_query_sees_nothing_before_its_start(
     check(out, exact(case, 0.2, starts))
 
 
+@pytest.mark.usual_cases(2)
+@pytest.mark.parametrize("ahead", [3, 20])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_a_query_sees_nothing_outside_a_window_around_it(
+    dtype: torch.dtype, ahead: int, device: torch.device, backend: Backend
+) -> None:
+    """The queries of a tile see keys that begin and end at other places."""
+    case = build([(0, 90, 90), (0, 4, 4), (40, 75, 75)], 16, (4, 2), dtype, device)
+    case.cut(ahead)
+    starts = case.reach(ahead)
+    out = attention(case.query, case.keys, case.values, case.plan(starts=starts), 0.2)
+    check(out, exact(case, 0.2, starts))
+    check_in_company(case, starts)
+
+
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_scores_are_capped(dtype: torch.dtype, device: torch.device, backend: Backend) -> None:
     case = build(SHORT, 16, (4, 2), dtype, device)

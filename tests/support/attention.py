@@ -43,9 +43,17 @@ class Case:
             config=self.config,
         )
 
+    @property
+    def positions(self) -> np.ndarray:
+        return np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
+
     def reach(self, window: int | None) -> np.ndarray:
-        positions = np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
-        return np.maximum(positions - (window or 10**6), 0)
+        return np.maximum(self.positions - (window or 10**6), 0)
+
+    def cut(self, ahead: int) -> None:
+        """Let no query see more than `ahead` keys after its own."""
+        cut = np.minimum(self.positions + 1 + ahead, self.arguments["horizons"])
+        self.arguments["horizons"] = cut
 
 
 def build(

@@ -34,6 +34,7 @@ def logits_of(
         PAGE_SIZE,
         device=device,
         dtype=loaded.dtype,
+        anchors=np.arange(num_tokens),
     )
     cache = KVCache.empty(loaded.model.layers, num_pages, PAGE_SIZE, loaded.dtype, device)
     slots = torch.arange(num_tokens, device=device)

@@ -69,7 +69,7 @@ def plan_layers(
 ) -> tuple[AttentionPlan, ...]:
     """Attention plan of each layer, shared by layers of one shape; arguments as of `make_plan`.
 
-    Windows end at the `anchors` [T]: the position of a causal query, the first position of a
+    Windows are counted from the `anchors` [T]: the position of a query, the first position of a
     canvas. They begin at `first_keys` [T] at the latest.
     """
     plans: dict[LayerShape, AttentionPlan] = {}
@@ -77,7 +77,7 @@ def plan_layers(
         if shape not in plans:
             plans[shape] = make_plan(
                 query_starts,
-                horizons,
+                _horizons(shape.ahead, anchors, horizons),
                 pages,
                 page_starts,
                 page_size,
@@ -90,6 +90,17 @@ def plan_layers(
                 to_device=to_device,
             )
     return tuple(plans[shape] for shape in layers)
+
+
+def _horizons(
+    ahead: int | None,
+    anchors: npt.NDArray[np.int64] | None,
+    horizons: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    if ahead is None:
+        return horizons
+    assert anchors is not None, "layers with a window need anchors"
+    return np.minimum(anchors + 1 + ahead, horizons)
 
 
 def _starts(

@@ -11,13 +11,15 @@ from torch import Tensor
 class LayerShape:
     """Key and value shape of a layer, and its attention window.
 
-    With a `window`, a query sees that many keys up to its anchor, and all keys after it.
+    With a `window`, a query sees that many keys up to its anchor, and of those after it all, or as
+    many as `ahead` says.
     """
 
     num_kv_heads: int
     head_dim: int
     group_size: int  # query heads a key head
     window: int | None = None
+    ahead: int | None = None
 
     @property
     def slot_numbers(self) -> int:

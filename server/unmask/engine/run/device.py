@@ -50,7 +50,7 @@ class DeviceModel:
             self.limits.page_size,
             device=self.loaded.device,
             dtype=self.loaded.dtype,
-            anchors=batch.anchors,
+            anchors=batch.positions if batch.anchors is None else batch.anchors,
             first_keys=None if batch.images is None else batch.images.first_keys,
             to_device=to_device,
         )
