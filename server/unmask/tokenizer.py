@@ -66,6 +66,7 @@ class Tokenizer:
         self.byte_decoder: ByteDecoder | None = None
         if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
             self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special - markup)
+        self.encodes_bare = False  # without special tokens, even where they are asked for
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -166,6 +167,7 @@ class Tokenizer:
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled in it are recognised."""
+        add_special_tokens = add_special_tokens and not self.encodes_bare
         if self._backend is not None:
             return fast_ids(self._backend, text, add_special_tokens=add_special_tokens)
         ids: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)

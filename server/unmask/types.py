@@ -305,6 +305,7 @@ class ModelInfo:
     can_mix: bool = False  # embeddings with the mask token's (DMax)
     caps_steps: bool = False
     fills_best: bool = False
+    end_text: str | None = None  # ends an answer as a stop string does
     edit_commands: EditCommands | None = None
     length_commands: LengthCommands | None = None
     routing_block_length: int | None = None

@@ -124,6 +124,17 @@ def test_windows_are_filled_alike_on_both() -> None:
 
 
 @pytest.mark.exhaustive
+def test_windows_to_both_sides_are_seen_alike_on_both(tmp_path: Path) -> None:
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "modernbert" / file, tmp_path)
+    save_tokenizer(tmp_path)
+    params = [replace(USUAL, steps=3, cache=cache) for cache in ("none", "prefix", "dual")]
+    on_torch = answers(str(tmp_path), "torch", range(3), params=params)
+    assert all(on_torch.values())
+    assert answers(str(tmp_path), "triton", range(3), params=params) == on_torch
+
+
+@pytest.mark.exhaustive
 def test_products_in_e4m3_give_a_request_the_same_tokens_in_any_company(tmp_path: Path) -> None:
     folder = str(write_checkpoint(tmp_path))
     together = answers(folder, "triton", range(3), quantization="fp8")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.support.engines import make_engine, run_all
+from tests.support.golden import load_golden
 from tests.support.graphs import (
     Captured,
     Recordings,
@@ -68,6 +69,28 @@ def test_padding_a_step_keeps_every_bit(
             step = some_step(short, cache, num_rows, num_sequences, reach, seed)
             assert_padded_is_the_same(result.forward, short, step)
             assert recordings.num_replays == 1, (num_rows, num_sequences, reach)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
+def test_padding_a_step_of_two_kinds_of_layers_keeps_every_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, triton_kernels: None
+) -> None:
+    """Full layers, and layers with a window to both sides, have plans of their own."""
+    loaded = load_golden("modernbert", tmp_path)
+    loaded = replace(loaded, info=replace(loaded.info, max_model_len=2 * TILES.chunk))
+    for module in (attention, graph_sizes):
+        monkeypatch.setattr(module, "tile_config", lambda *_: TILES)
+    monkeypatch.setattr(graph_sizes, "ROWS", (24,))
+    recordings, cache = Recordings(), noisy_cache(loaded, 40, PAGE)
+    result = Captured.from_config(CONFIG, loaded, cache, recordings)
+    assert result is not None
+    with torch.inference_mode():
+        for seed, (num_rows, num_sequences, reach) in enumerate([(26, 1, 60), (17, 3, 40)]):
+            recordings.num_replays = 0
+            step = some_step(loaded, cache, num_rows, num_sequences, reach, seed)
+            assert_padded_is_the_same(result.forward, loaded, step)
+            assert recordings.num_replays == 1
 
 
 @pytest.mark.exhaustive

@@ -41,6 +41,7 @@ NTK = {"rope_scaling": {"type": "ntk", "factor": 31}, "max_sequence_length": 131
 NAMED_LIKE_LLAMA = {"architectures": ["LLaDAModelLM"], "mask_token_id": 511}
 A2D = Folder("a2d_mdlm", "full", choice="full", block_length=32)
 OPDLM = Folder("a2d_mdlm", "block_causal", choice="block", block_length=4, folder="OPDLM-0.6B")
+BERT = Folder("modernbert", "full", block_length=32)
 SERVED_FOLDERS: dict[str, Folder] = {
     "LLaDA 8B Base and Instruct, LLaDA 1.5": Folder("llada", "full", block_length=32),
     "LLaDA with Llama's tensor names": Folder("illada", "full", NAMED_LIKE_LLAMA, block_length=32),
@@ -105,6 +106,10 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "OPDLM 0.6B and 4B": OPDLM,
     "CoDA-v0 1.7B Base and Instruct": Folder("coda", "full", shift=True),
     "RND1-Base-0910": Folder("rnd1", "full", shift=True),
+    "ModernBERT base and large chat v0.1": BERT,
+    "DiffutronLM-0.3B Base and Instruct": BERT,
+    "diffusionGPT, modernbert-diffusion-small": BERT,
+    "ModernBERT, mmBERT": BERT,
     "DiffusionGemma-26B-A4B-it": Folder("dgemma", "canvas", block_length=16),
     "SDAR-VL 4B and 8B, Instruct and Think": Folder("sdar_vl", "block_causal", block_length=4),
     "MDLM": Folder("mdlm", "full"),
@@ -161,6 +166,7 @@ def test_a_row_that_is_served_is_loaded_by_its_family(row: Any, tmp_path: Path) 
         ("CoDALanguageModel", 151669, "entropy", None),
         ("RND1LM", 151669, "entropy", None),
         ("A2DQwen3LMHeadModel", None, None, None),
+        ("ModernBertForMaskedLM", None, None, None),
     ],
 )
 def test_defaults_are_those_of_the_authors(

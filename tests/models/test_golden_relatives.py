@@ -1,6 +1,6 @@
 """Relatives of other families: logits, and tokens of whole answers, against ports of their loops.
 
-`tests/golden/make/relatives.py` made the folders.
+`tests/golden/make/relatives.py` made the folders, and `modern_bert.py` beside it ModernBERT's.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ ATTENTIONS: dict[str, AttentionName] = {
     "a2d_llama": "full",
     "a2d_mdlm": "full",
 }
-FOLDERS = (*BLOCK_LENGTHS, "a2d_mdlm", "a2d_llama", "illada", "coda", "rnd1")
+FOLDERS = (*BLOCK_LENGTHS, "a2d_mdlm", "a2d_llama", "illada", "coda", "rnd1", "modernbert")
 Load = Callable[[str], LoadedModel]
 every_relative = pytest.mark.parametrize("folder", FOLDERS)
 
@@ -93,7 +93,7 @@ def test_prompts_in_chunks_and_cached_prompts_change_nothing(relative: Load, fol
 
 
 @pytest.mark.usual_cases(1)
-@pytest.mark.parametrize("folder", ["a2d_bd3lm", "a2d_mdlm", "rnd1"])
+@pytest.mark.parametrize("folder", ["a2d_bd3lm", "a2d_mdlm", "rnd1", "modernbert"])
 def test_requests_of_every_kind_change_nothing(relative: Load, folder: str) -> None:
     """Caches, guidance, policies and samplers of the others; their answers do not change either."""
     loaded, cases = relative(folder), cases_of(folder)

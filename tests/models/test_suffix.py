@@ -17,7 +17,7 @@ Load = Callable[[str], LoadedModel]
 PROMPT, SUFFIX = tuple(range(40, 63)), tuple(range(90, 107))
 GAP, BLOCK = 24, 8
 CACHES: tuple[CacheName, ...] = ("none", "prefix", "dual")
-families = pytest.mark.parametrize("folder", ["llada", "llada_moe", "dream"])
+families = pytest.mark.parametrize("folder", ["llada", "llada_moe", "dream", "modernbert"])
 
 
 def request(name: str = "r", suffix: tuple[int, ...] = SUFFIX, **params: object) -> Request:

@@ -27,6 +27,7 @@ class Published:
 
 D2F = "several blocks at once, by its name or with `--attention block`"
 D3LLM = "several blocks at once, by its name or `open_blocks`; kept keys by `cache`"
+BERT = ("ModernBertForMaskedLM",)
 SERVED = (
     Published("LLaDA 8B Base and Instruct, LLaDA 1.5", ("LLaDAModelLM",), "llada"),
     Published("LLaDA with Llama's tensor names", ("LLaDAModelLM",), "llada-hf"),
@@ -123,6 +124,20 @@ SERVED = (
     ),
     Published("CoDA-v0 1.7B Base and Instruct", ("CoDALanguageModel",), "coda"),
     Published("RND1-Base-0910", ("RND1LM",), "rnd1"),
+    Published("ModernBERT base and large chat v0.1", BERT, "modernbert"),
+    Published("DiffutronLM-0.3B Base and Instruct", BERT, "modernbert"),
+    Published(
+        "diffusionGPT, modernbert-diffusion-small",
+        BERT,
+        "modernbert",
+        "without the edits at random of the former's pipeline",
+    ),
+    Published(
+        "ModernBERT, mmBERT",
+        BERT,
+        "modernbert",
+        "with a warning: they were trained to fill a few masks, and write no answers",
+    ),
     Published(
         "DiffusionGemma-26B-A4B-it",
         ("DiffusionGemmaForBlockDiffusion",),

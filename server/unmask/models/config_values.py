@@ -32,6 +32,7 @@ class Range:
 
 _WIDTH, _LAYERS, _HEADS = Range(1, 2**17), Range(1, 1000), Range(1, 1024)
 _EXPERTS, _TOKEN, _FACTOR = Range(0, 2**13), Range(0, 2**24), Range(1e-6, 1e6, real=True)
+_THETA = Range(1, 1e12, real=True)
 _GROUPS = Range(-2, 2**10)  # LLaDA-MoE's class has -2 for none
 RANGES: Mapping[str, Range] = {
     "attention_factor": _FACTOR,
@@ -50,6 +51,8 @@ RANGES: Mapping[str, Range] = {
     "final_logit_softcapping": _FACTOR,
     "first_k_dense_replace": Range(0, 1000),
     "global_head_dim": Range(1, 2**12),
+    "global_attn_every_n_layers": _LAYERS,
+    "global_rope_theta": _THETA,
     "head_dim": Range(1, 2**12),
     "hidden_dim": _WIDTH,
     "hidden_size": _WIDTH,
@@ -58,6 +61,8 @@ RANGES: Mapping[str, Range] = {
     "intermediate_size": Range(1, 2**20),
     "layer_norm_eps": Range(0, 1, real=True),
     "llama_4_scaling_beta": Range(0, 1e6, real=True),
+    "local_attention": Range(0, 2**31),
+    "local_rope_theta": _THETA,
     "low_freq_factor": _FACTOR,
     "mask_token_id": _TOKEN,
     "max_position_embeddings": Range(1, MAX_POSITIONS),
@@ -73,6 +78,7 @@ RANGES: Mapping[str, Range] = {
     "n_heads": _HEADS,
     "n_kv_heads": _HEADS,
     "n_layers": _LAYERS,
+    "norm_eps": Range(0, 1, real=True),
     "num_attention_heads": _HEADS,
     "num_experts": _EXPERTS,
     "num_experts_per_tok": Range(1, 2**10),
@@ -87,7 +93,7 @@ RANGES: Mapping[str, Range] = {
     "pooling_kernel_size": Range(1, 64),
     "position_embedding_size": Range(1, 2**17),
     "rms_norm_eps": Range(0, 1, real=True),
-    "rope_theta": Range(1, 1e12, real=True),
+    "rope_theta": _THETA,
     "routed_scaling_factor": Range(1e-6, 1e6, real=True),
     "shared_expert_intermediate_size": Range(0, 2**20),
     "sliding_window": Range(0, 2**31),

@@ -169,8 +169,7 @@ class Decoder:
             head_weight = weights.take(head, (c.vocab_size, c.hidden_size))
         self._has_head_bias = head_bias is not None
         if head_bias is not None:
-            column = weights.take(head_bias, (c.vocab_size,))[:, None]
-            head_weight = torch.cat((head_weight, F.pad(column, (0, BIAS_INPUTS - 1))), 1)
+            head_weight = with_bias(head_weight, weights.take(head_bias, (c.vocab_size,)))
         self.lm_head = make_linear(weights.cut_head(head_weight))
         weights.check_all_taken()
         pairs = c.rope.pairs(c.head_dim)
@@ -272,11 +271,19 @@ class Decoder:
         With a bias of the head, its inputs follow: a one, and zeros.
         """
         normed = rms_norm(hidden, self._norm, self.config.rms_norm_eps)
-        if not self._has_head_bias:
-            return normed
-        padded = F.pad(normed, (0, BIAS_INPUTS))
-        padded[:, normed.shape[1]] = 1.0
-        return padded
+        return with_bias_input(normed) if self._has_head_bias else normed
+
+
+def with_bias(weight: Tensor, bias: Tensor) -> Tensor:
+    """LM head weight [V, C + 64] of a weight [V, C] and a bias [V], for `with_bias_input`."""
+    return torch.cat((weight, F.pad(bias[:, None], (0, BIAS_INPUTS - 1))), 1)
+
+
+def with_bias_input(normed: Tensor) -> Tensor:
+    """Rows [M, C + 64] of rows [M, C], with ones for the column of the bias."""
+    padded = F.pad(normed, (0, BIAS_INPUTS))
+    padded[:, normed.shape[1]] = 1.0
+    return padded
 
 
 def take_qkv(

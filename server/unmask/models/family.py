@@ -71,6 +71,7 @@ class Traits:
     sub_block_length: int | None = None  # positions of a block that are filled at a time
     vocab_size: int | None = None  # number of logits, if larger than the configuration's
     end_tokens: tuple[str, ...] = ()  # end an answer, if the tokenizer has them
+    end_text: str | None = None  # ends an answer, if the chat template has it
     length_commands: tuple[str, str] | None = None  # texts of tokens that grow and shrink answers
     greedy: bool = False  # ignores the sampling values of generation_config.json
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
@@ -107,3 +108,4 @@ class Family:
     is_own: Callable[[RawConfig], bool] | None = None  # False for another model of that name
     images: Callable[[RawConfig, Path, TokenId], ImageTraits | None] | None = None
     chat_template: str | None = None  # in place of the checkpoint's
+    is_masked_lm: bool = False  # class and fields of models that were not trained to generate, too

@@ -88,12 +88,19 @@ def model_info(
         routing_block_length=traits.routing_block_length,
         caps_steps=traits.caps_steps,
         fills_best=traits.fills_best,
+        end_text=_end_text(traits, tokenizer),
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
         images=_image_traits(family, checkpoint, tokenizer),
         begin_think_token_id=tokenizer.added_token_id("<think>"),
         end_think_token_id=tokenizer.added_token_id("</think>"),
     )
+
+
+def _end_text(traits: Traits, tokenizer: Tokenizer) -> str | None:
+    """Text that ends an answer, if the chat template writes it behind those of the assistant."""
+    text = traits.end_text
+    return text if text is not None and text in (tokenizer.chat_template or "") else None
 
 
 def _image_traits(

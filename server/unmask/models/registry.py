@@ -25,6 +25,7 @@ from unmask.models import (
     llada_moe,
     llada_ui,
     mdlm,
+    modern_bert,
     nemotron,
     relatives,
     sdar,
@@ -82,6 +83,7 @@ FAMILIES: tuple[Family, ...] = (
     *relatives.FAMILIES,
     mdlm.FAMILY,
     bd3lm.FAMILY,
+    modern_bert.FAMILY,
     diffusion_gemma.FAMILY,
     sdar_vl.FAMILY,
 )
@@ -208,6 +210,9 @@ def load_model(
         logger.debug("%s: loading failed", name, exc_info=True)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise InvalidCheckpoint(f"cannot load {name}: {type(error).__name__}: {reason}") from error
+    if family.is_masked_lm:
+        tokenizer.encodes_bare = True
+        modern_bert.warn_of_training(checkpoint.name, has_template=tokenizer.has_chat_template)
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
     image = () if info.images is None else (info.images.token_id,)
     tokenizer.reserve((*mask, *info.eos_token_ids, *info.command_ids, *image))

@@ -117,7 +117,8 @@ def _up_to_end(session: Session, fresh: list[int]) -> Piece:
         piece = session.text.push(shown, last=reason is not None)
         text = piece.text
         if piece.stop is not None:
-            fresh, reason, stop_reason = fresh[: piece.num_tokens], FinishReason.STOP, piece.stop
+            fresh, reason = fresh[: piece.num_tokens], FinishReason.STOP
+            stop_reason = piece.stop if piece.stop in sequence.request.sampling.stop else None
     return Piece(fresh, text, reason, stop_reason)
 
 
