@@ -187,11 +187,6 @@ REFUSED = (
     ),
     Published("FLARE 2B, 4B and 9B", note="layers of linear attention (Qwen3.5)"),
     Published(
-        "ModernBERT-chat base and large, DiffutronLM-0.3B",
-        ("ModernBertForMaskedLM",),
-        note="layers with local attention to both sides",
-    ),
-    Published(
         "Steerling-8B",
         ("SteerlingForCausalLM", "CausalDiffusionLM"),
         note="a layer of concepts before the head, and a tokenizer with code of its own",

@@ -21,6 +21,7 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.inputs import ForwardInputs, Vision
 from unmask.models.kv_cache import LayerShape
 from unmask.models.rope import plain_rope, rope_tables
+from unmask.models.vision.siglip import LayerNorm
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store
@@ -73,18 +74,6 @@ FIELDS = ConfigFields(
     },
     nested={"rope_parameters": ConfigFields(nested={SLIDING: _ROPE, FULL: _ROPE})},
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LayerNorm:
-    """LayerNorm (Ba et al., 2016) of rows [M, C]."""
-
-    weight: Tensor  # [C]
-    bias: Tensor | None
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True, slots=True)

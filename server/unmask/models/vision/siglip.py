@@ -38,7 +38,7 @@ class LayerNorm:
     """Norm by mean and deviation (Ba et al., 2016)."""
 
     weight: Tensor  # [C]
-    bias: Tensor  # [C]
+    bias: Tensor | None  # [C]
     eps: float
 
     def __call__(self, x: Tensor) -> Tensor:
