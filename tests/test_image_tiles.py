@@ -18,7 +18,7 @@ from transformers.models.llava_onevision.modeling_llava_onevision import LlavaOn
 
 from tests.support.sdar_vl import in_file
 from unmask.image_files import read_image
-from unmask.image_fits import Tiles
+from unmask.image_fits import Square, Tiles
 from unmask.images import ImageTraits
 
 SIZE, SIDE, MOST = 30, 4, 3
@@ -90,3 +90,26 @@ def test_images_whose_padding_differs_have_other_digests() -> None:
     assert first.data == narrow.data
     assert first.num_rows != narrow.num_rows
     assert first.digest != narrow.digest
+
+
+def test_a_length_that_floats_miss_is_cut_as_in_llava_unless_it_is_rounded() -> None:
+    """Of 81 columns an image has 60, which are 59.99999999999999 to LLaVA's own code."""
+    shapes = tuple((384 * rows, 384 * columns) for rows in range(1, 7) for columns in range(1, 7))
+    assert Tiles(384, 27, shapes, 9).map_of(738, 820).size == (54, 61)
+    assert Tiles(384, 27, shapes, 9, is_rounded=False).map_of(738, 820).size == (54, 59)
+
+
+SQUARE = Square(SIZE, SIDE, (127, 120, 9))
+
+
+@pytest.mark.parametrize(("height", "width"), [*SIZES, (700, 300), (300, 700), (2, 1800)])
+def test_a_square_has_the_pixels_of_one_that_is_padded_first(height: int, width: int) -> None:
+    image = Image.fromarray(drawn(height, width))
+    side = max(height, width)
+    padded = Image.new("RGB", (side, side), SQUARE.colour)
+    padded.paste(image, ((side - width) // 2, (side - height) // 2))
+    expected = padded.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    pixels = read_image(in_file(drawn(height, width)), ImageTraits(8, (), (), SQUARE, False))
+    assert (pixels.height, pixels.width) == (SIZE, SIZE)
+    assert pixels.num_rows == SIDE**2 + 1
+    assert pixels.data == expected.tobytes()

@@ -10,7 +10,7 @@ import zlib
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Patches, Tiles, Units
+from unmask.image_fits import Cells, Patches, Square, Tiles, Units
 from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -18,6 +18,7 @@ MEDIA_TYPES = (*(f"image/{name.lower()}" for name in FORMATS), "image/jpg")
 MAX_PIXELS = 64_000_000  # before scaling; a camera has up to 60 million
 GREYS = 257  # of 16 bits to one of 8
 MAX_SIDE = 2**15  # pixels; scaling costs far more where one side is of millions
+LINES_AT_ONCE = 256  # of a square; the longest take 25 MB
 MAX_HEAD = 100  # characters of a data: URL before its data
 MAX_SHOWN = 80  # characters of a URL in a message
 SPACE = b" \t\n\r\f\v"  # of MIME's lines in base64
@@ -90,6 +91,8 @@ def scaled(image: Image.Image, traits: ImageTraits) -> Pixels:
             image = _cut(_resized(image, *fit.scaled(*source)), *fit.cut(*source))
         case Tiles():
             image, told = _tiled(image, fit), f" of {source[0]}x{source[1]}".encode()
+        case Square():
+            image = _squared(image, fit)
     raw = image.tobytes()
     key = f"{image.height}x{image.width}".encode() + told
     digest = hashlib.blake2b(raw, digest_size=16, key=key).digest()
@@ -123,6 +126,23 @@ def _tiled(image: Image.Image, fit: Tiles) -> Image.Image:
         x, y = size * (i % across), size * (i // across)
         column.paste(padded.crop((x, y, x + size, y + size)), (0, size * (1 + i)))
     return column
+
+
+def _squared(image: Image.Image, fit: Square) -> Image.Image:
+    """An image in the middle of a square, scaled to one tile.
+
+    The square of a narrow image could take gigabytes. Pillow scales lines before columns, so a few
+    lines at a time have the same pixels.
+    """
+    side, size = max(image.size), fit.size
+    left, top = (side - image.width) // 2, (side - image.height) // 2
+    lines = Image.new("RGB", (size, side), fit.colour)
+    for y in range(0, image.height, LINES_AT_ONCE):
+        some = image.crop((0, y, image.width, min(y + LINES_AT_ONCE, image.height)))
+        padded = Image.new("RGB", (side, some.height), fit.colour)
+        padded.paste(some, (left, 0))
+        lines.paste(_resized(padded, some.height, size), (0, top + y))
+    return _resized(lines, size, size)
 
 
 def _check_size(size: tuple[int, int]) -> None:

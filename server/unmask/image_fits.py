@@ -1,4 +1,4 @@
-"""Ways to fit an image to a vision tower: to cells, to patches, to tiles, or to whole units."""
+"""Ways to fit an image to a vision tower: to cells, patches, tiles, units, or to one square."""
 
 import math
 from dataclasses import dataclass
@@ -145,6 +145,7 @@ class Tiles:
     side: int  # patches of a tile, height and width
     shapes: tuple[Size, ...]  # in pixels; whole tiles
     max_tiles: int  # patches of more are shrunk to as many
+    is_rounded: bool = True  # lengths in patches, before they are cut to whole numbers
 
     def shape_of(self, height: int, width: int) -> Size:
         """The shape that keeps most pixels of an image, and wastes least of its own."""
@@ -172,9 +173,9 @@ class Tiles:
         tiles = shape[0] // self.size, shape[1] // self.size
         rows, columns = tiles[0] * self.side, tiles[1] * self.side
         if width / height > columns / rows:
-            cut = (rows - int(round(height * (columns / width), DIGITS))) // 2, 0
+            cut = (rows - self._whole(height * (columns / width))) // 2, 0
         else:
-            cut = 0, (columns - int(round(width * (rows / height), DIGITS))) // 2
+            cut = 0, (columns - self._whole(width * (rows / height))) // 2
         rows, columns = rows - 2 * cut[0], columns - 2 * cut[1]
         ratio = math.sqrt(rows * columns / (self.max_tiles * self.side**2))
         if ratio <= SHRINKS_ABOVE:
@@ -186,3 +187,22 @@ class Tiles:
         """Rows of a prompt for an image of this size: its copy's, then lines that each end."""
         rows, columns = self.map_of(height, width).size
         return self.side**2 + rows * (columns + 1)
+
+    def _whole(self, length: float) -> int:
+        return int(round(length, DIGITS) if self.is_rounded else length)
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """An image is padded to a square of `colour`, and scaled to one tile (LLaVA's pad)."""
+
+    size: int  # pixels, height and width
+    side: int  # patches, height and width
+    colour: tuple[int, int, int]
+
+    def num_rows(self, _height: int, _width: int) -> int:
+        """Rows of a prompt for an image of any size: its patches', and one that ends it."""
+        return self.side**2 + 1
+
+
+Fit = Cells | Patches | Square | Tiles | Units

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Patches, Size, Tiles, Units
+from unmask.image_fits import Fit, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class ImageTraits:
     token_id: int
     before: tuple[int, ...]
     behind: tuple[int, ...]
-    fit: Cells | Patches | Tiles | Units
-    sees_itself: bool  # each row sees all rows of its image; else those before it
+    fit: Fit
+    sees_itself: bool  # each row sees all rows of its image; else those that text would see
     size_tokens: SizeTokens | None = None
-    fit_of_several: Patches | None = None  # of a request with several images
+    fit_of_several: Fit | None = None  # of a request with several images
 
     def of_number(self, num_images: int) -> "ImageTraits":
         """The traits for each of that many images in a request."""

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,7 @@ from unmask.api.message_parts import ImageBody
 from unmask.api.requests import ChatMessage
 from unmask.config import ServerConfig
 from unmask.errors import InvalidRequest, QueueFull
+from unmask.image_fits import Square
 from unmask.metrics import Metrics
 
 RED, BLUE = png(), png(8, 24, "blue")
@@ -171,3 +173,15 @@ def test_images_as_they_were_sent_are_gone_once_a_request_is_submitted(call, eng
     }
     assert call("POST", path, json={**content[path], "stream": streams}).status_code == 200
     assert counts == [0]
+def test_images_of_a_request_with_several_may_be_taken_in_another_way():
+    traits = replace(MODEL_OF_IMAGES.images, fit_of_several=Square(16, 2, (127, 127, 127)))
+    model = replace(MODEL_OF_IMAGES, images=traits)
+    engine = FakeClient(model=model, tokenizer=image_tokenizer())
+    backend = Backend(engine, Metrics(), ServerConfig(), BodyBudget(0))
+
+    async def run(*files):
+        chat = [ChatMessage(role="user", content=[part(file)]) for file in files]
+        return [one.num_rows for one in (await read_images(backend, images_of(chat))).values()]
+
+    assert asyncio.run(run(RED)) == [pixels(RED).num_rows] != [5]
+    assert asyncio.run(run(RED, BLUE)) == [5, 5]
