@@ -7,13 +7,21 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import without_nulls
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.vision.siglip_config import PACKING, RATIO, SHAPES
+from unmask.models.vision.siglip_config import PACKING, RATIO, SHAPES, read_sizes
 from unmask.models.vision.siglip_traits import read_tile_traits
-from unmask.models.vision.siglip_weights import take_tower
+from unmask.models.vision.siglip_weights import Names, take_tower
 from unmask.models.vision.vision_config import NAME as VISION
 from unmask.models.weights import Weights
 
 MODEL_TYPE, TEXT, PREFIX = "sdar_v", "text_config", "language_model."
+TOWER, PROJECTOR, NEWLINE = "vision_tower.vision_model.", "multi_modal_projector.", "image_newline"
+NAMES = Names(
+    tower=TOWER,
+    projector=(f"{PROJECTOR}linear_1", f"{PROJECTOR}linear_2"),
+    newline=NEWLINE,
+    prefixes=("vision_tower.", PROJECTOR, NEWLINE),
+    unread=(f"{TOWER}head.", f"{TOWER}post_layernorm."),
+)
 FIELDS = ConfigFields(
     # Fields of images that are not supported keep nobody from text; see `vision`.
     read=frozenset(
@@ -51,7 +59,8 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     """SDAR's decoder with a vision tower; raises `InvalidCheckpoint`."""
     text: RawConfig = {"tie_word_embeddings": raw.get("tie_word_embeddings")}
     text |= without_nulls(raw[TEXT])
-    vision = take_tower(raw, text["hidden_size"], weights)
+    sizes = read_sizes(raw) if weights.with_images else None
+    vision = take_tower(sizes, NAMES, text["hidden_size"], weights)
     # A prefix that all tensors have was left out when they were opened.
     prefix = PREFIX if any(name.startswith(PREFIX) for name in weights.names) else ""
     decoder = sdar.build(text, weights, num_positions, prefix=prefix)

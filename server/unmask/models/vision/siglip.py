@@ -100,11 +100,13 @@ class SiglipTower:
         """Rows [N, C] of an image of the size `source`, whose tiles are `pixels` [B * S, S, 3].
 
         First are the patches of the small copy, then those of the other tiles as one map without
-        padding. They are in the dtype of the weights.
+        padding. Behind an only tile is the end of a line. They are in the dtype of the weights.
         """
         size = self.config.image_size
         tiles = pixels.view(-1, size, size, NUM_COLOURS)
         rows = torch.cat([self._encode(some) for some in torch.split(tiles, TILES_AT_ONCE)])
+        if len(tiles) == 1:
+            return torch.cat((rows[0], self.newline[None]))
         packed = pack(rows[1:], self.tiles.side, self.tiles.map_of(*source), self.newline)
         return torch.cat((rows[0], packed))
 

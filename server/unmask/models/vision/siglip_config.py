@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Size, Tiles
@@ -63,9 +63,29 @@ class SiglipConfig:
         return self.image_size // self.patch_size
 
 
-def read_siglip_config(raw: RawConfig) -> SiglipConfig | None:
-    """Configuration of the tower, if a `config.json` has one; raises `InvalidCheckpoint`."""
-    fields = vision_fields(raw, FIELDS, DEFAULTS, PACKING)
+class TowerSizes(NamedTuple):
+    """Sizes of a tower, and the tiles that it takes."""
+
+    config: SiglipConfig
+    tiles: Tiles
+
+
+def read_sizes(raw: RawConfig) -> TowerSizes | None:
+    """Sizes of LLaVA-OneVision's tower, if there is one; raises `InvalidCheckpoint`."""
+    config = read_siglip_config(raw)
+    return None if config is None else TowerSizes(config, read_tiles(raw, config))
+
+
+def read_siglip_config(
+    raw: RawConfig,
+    defaults: Mapping[str, Any] = DEFAULTS,
+    packing: Mapping[str, tuple[Any, ...]] = PACKING,
+) -> SiglipConfig | None:
+    """Configuration of the tower, if a `config.json` has one; raises `InvalidCheckpoint`.
+
+    Fields of `packing` are those of the whole file, with their accepted values.
+    """
+    fields = vision_fields(raw, FIELDS, defaults, packing)
     if fields is None:
         return None
     heads, width = fields["num_attention_heads"], fields["hidden_size"]
@@ -88,20 +108,24 @@ def read_siglip_config(raw: RawConfig) -> SiglipConfig | None:
 
 def read_tiles(raw: RawConfig, config: SiglipConfig) -> Tiles:
     """The tiles that images are cut into; raises `InvalidCheckpoint`."""
-    ratio = raw.get(RATIO, DEFAULT_RATIO)
-    found = re.fullmatch(r"anyres_max_([1-9]\d{0,3})", ratio) if isinstance(ratio, str) else None
-    if found is None:
-        raise InvalidCheckpoint(f"config.json: {RATIO} must be anyres_max_N, got {ratio!r:.40}")
     return Tiles(
         size=config.image_size,
         side=config.side,
-        shapes=tuple(_shapes(raw.get(SHAPES), config.image_size)),
-        max_tiles=int(found[1]),
+        shapes=tuple(read_shapes(raw.get(SHAPES), config.image_size)),
+        max_tiles=most_tiles(RATIO, raw.get(RATIO, DEFAULT_RATIO)),
     )
 
 
-def _shapes(listed: object, size: int) -> list[Size]:
-    """Shapes of whole tiles in pixels."""
+def most_tiles(name: str, ratio: object) -> int:
+    """The number in `anyres_max_N`, the value of a field; raises `InvalidCheckpoint`."""
+    found = re.fullmatch(r"anyres_max_([1-9]\d{0,3})", ratio) if isinstance(ratio, str) else None
+    if found is None:
+        raise InvalidCheckpoint(f"config.json: {name} must be anyres_max_N, got {ratio!r:.40}")
+    return int(found[1])
+
+
+def read_shapes(listed: object, size: int) -> list[Size]:
+    """Pairs of whole tiles in pixels, in their order; raises `InvalidCheckpoint`."""
     if not isinstance(listed, list) or not 0 < len(listed) <= MAX_SHAPES:
         raise InvalidCheckpoint(
             f"config.json: {SHAPES} must list up to {MAX_SHAPES} heights and widths, "

@@ -20,13 +20,7 @@ from unmask.models.vision.processor import (
     token_of,
 )
 from unmask.models.vision.siglip import MIDDLE
-from unmask.models.vision.siglip_config import (
-    DEFAULT_RATIO,
-    RATIO,
-    SHAPES,
-    read_siglip_config,
-    read_tiles,
-)
+from unmask.models.vision.siglip_config import DEFAULT_RATIO, RATIO, SHAPES, read_sizes
 
 TOKEN, OLD_TOKEN = "image_token_id", "image_token_index"
 PROCESSOR = ConfigFields(
@@ -55,10 +49,10 @@ def read_tile_traits(raw: RawConfig, folder: Path, _: TokenId | None = None) -> 
 
     None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
     """
-    config = read_siglip_config(raw)
-    if config is None:
+    sizes = read_sizes(raw)
+    if sizes is None:
         return None
-    tiles = read_tiles(raw, config)
+    tiles = sizes.tiles
     _check_processor(read_processor(folder), tiles, raw)
     _check_numbers(read_json(folder / NESTED, optional=True), tiles, raw)
     token = token_of(raw, OLD_TOKEN if raw.get(OLD_TOKEN) is not None else TOKEN)

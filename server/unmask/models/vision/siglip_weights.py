@@ -1,9 +1,10 @@
 """Tensors of a SigLIP tower and its projector; a checkpoint that lacks one serves text alone."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from unmask.models.family import RawConfig
 from unmask.models.vision.fitting import Shapes, fits, leave_out
 from unmask.models.vision.siglip import (
     BiasedLinear,
@@ -12,46 +13,53 @@ from unmask.models.vision.siglip import (
     SiglipLayer,
     SiglipTower,
 )
-from unmask.models.vision.siglip_config import SiglipConfig, read_siglip_config, read_tiles
+from unmask.models.vision.siglip_config import SiglipConfig, TowerSizes
 from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 
-TOWER, PROJECTOR, NEWLINE = "vision_tower.vision_model.", "multi_modal_projector.", "image_newline"
-PREFIXES = "vision_tower.", PROJECTOR, NEWLINE
-UNREAD = f"{TOWER}head.", f"{TOWER}post_layernorm."  # behind the layers that are read
 QKV = "q_proj", "k_proj", "v_proj"
 
 
-def take_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> SiglipTower | None:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of a checkpoint's tensors of images."""
+
+    tower: str  # beginning of the tower's
+    projector: tuple[str, str]  # its two layers
+    newline: str
+    prefixes: tuple[str, ...]  # beginnings of all
+    unread: tuple[str, ...]  # beginnings of those behind the layers that are read, or of videos
+
+
+def take_tower(
+    sizes: TowerSizes | None, names: Names, num_outputs: int, weights: Weights
+) -> SiglipTower | None:
     """The vision tower of a checkpoint with rows of `num_outputs`, in the dtype of `weights`.
 
-    Quantized weights are dequantized. None, with a logged reason, if tensors do not fit the
-    configuration; None if there are none, or if `weights` are read without images.
+    Quantized weights are dequantized. None, with a logged reason, if tensors do not fit the sizes;
+    None if there are no sizes, or no tensors.
     """
-    config = read_siglip_config(raw) if weights.with_images else None
-    if config is not None and any(name.startswith(TOWER) for name in weights.names):
-        leave_out(weights, UNREAD)
-        shapes = _shapes(config, num_outputs)
-        if fits(shapes, weights, PREFIXES):
-            return _read(raw, config, shapes, weights)
-    leave_out(weights, PREFIXES)
+    if sizes is not None and any(name.startswith(names.prefixes) for name in weights.names):
+        leave_out(weights, names.unread)
+        shapes = _shapes(sizes.config, names, num_outputs)
+        if fits(shapes, weights, names.prefixes):
+            return _read(sizes, names, shapes, weights)
+    leave_out(weights, names.prefixes)
     return None
 
 
-def _shapes(config: SiglipConfig, num_outputs: int) -> Shapes:
-    width, inner = config.hidden_size, config.intermediate_size
+def _shapes(config: SiglipConfig, names: Names, num_outputs: int) -> Shapes:
+    width, inner, embeddings = config.hidden_size, config.intermediate_size, _embeddings(names)
     shapes: dict[str, tuple[int, ...]] = {
-        NEWLINE: (num_outputs,),
-        f"{TOWER}embeddings.patch_embedding.bias": (width,),
-        f"{TOWER}embeddings.patch_embedding.weight": (width, NUM_COLOURS, *[config.patch_size] * 2),
-        f"{TOWER}embeddings.position_embedding.weight": (config.side**2, width),
+        names.newline: (num_outputs,),
+        f"{embeddings}patch_embedding.bias": (width,),
+        f"{embeddings}patch_embedding.weight": (width, NUM_COLOURS, *[config.patch_size] * 2),
+        f"{embeddings}position_embedding.weight": (config.side**2, width),
     }
-    linears = {
-        f"{PROJECTOR}linear_1": (num_outputs, width),
-        f"{PROJECTOR}linear_2": (num_outputs, num_outputs),
-    }
+    first, second = names.projector
+    linears = {first: (num_outputs, width), second: (num_outputs, num_outputs)}
     for index in range(config.num_layers):
-        layer = f"{TOWER}encoder.layers.{index}."
+        layer = _layer(names, index)
         for norm in ("layer_norm1", "layer_norm2"):
             shapes |= {f"{layer}{norm}.{part}": (width,) for part in ("weight", "bias")}
         linears |= {f"{layer}self_attn.{name}": (width, width) for name in (*QKV, "out_proj")}
@@ -61,14 +69,23 @@ def _shapes(config: SiglipConfig, num_outputs: int) -> Shapes:
     return shapes
 
 
-def _read(raw: RawConfig, config: SiglipConfig, shapes: Shapes, weights: Weights) -> SiglipTower:
+def _embeddings(names: Names) -> str:
+    return f"{names.tower}embeddings."
+
+
+def _layer(names: Names, index: int) -> str:
+    return f"{names.tower}encoder.layers.{index}."
+
+
+def _read(sizes: TowerSizes, names: Names, shapes: Shapes, weights: Weights) -> SiglipTower:
     """The tower of tensors that fit."""
+    config = sizes.config
 
     def take(name: str) -> Tensor:
         return weights.take(name, shapes[name])
 
-    def linear(*names: str) -> BiasedLinear:
-        parts = [[take(f"{name}.{part}") for name in names] for part in ("weight", "bias")]
+    def linear(*joined: str) -> BiasedLinear:
+        parts = [[take(f"{name}.{part}") for name in joined] for part in ("weight", "bias")]
         weight, bias = (torch.cat(part) for part in parts)
         return BiasedLinear(weight, bias)
 
@@ -76,7 +93,7 @@ def _read(raw: RawConfig, config: SiglipConfig, shapes: Shapes, weights: Weights
         return LayerNorm(take(f"{name}.weight"), take(f"{name}.bias"), config.layer_norm_eps)
 
     def layer(index: int) -> SiglipLayer:
-        prefix = f"{TOWER}encoder.layers.{index}."
+        prefix = _layer(names, index)
         attention = f"{prefix}self_attn."
         return SiglipLayer(
             attention_norm=norm(f"{prefix}layer_norm1"),
@@ -88,13 +105,14 @@ def _read(raw: RawConfig, config: SiglipConfig, shapes: Shapes, weights: Weights
             num_heads=config.num_heads,
         )
 
-    patches = linear(f"{TOWER}embeddings.patch_embedding")
+    patches = linear(f"{_embeddings(names)}patch_embedding")
+    first, second = names.projector
     return SiglipTower(
         config=config,
-        tiles=read_tiles(raw, config),
+        tiles=sizes.tiles,
         patches=BiasedLinear(patches.weight.flatten(1), patches.bias),
-        positions=take(f"{TOWER}embeddings.position_embedding.weight"),
+        positions=take(f"{_embeddings(names)}position_embedding.weight"),
         layers=[layer(index) for index in range(config.num_layers)],
-        projector=Projector(linear(f"{PROJECTOR}linear_1"), linear(f"{PROJECTOR}linear_2")),
-        newline=take(NEWLINE),
+        projector=Projector(linear(first), linear(second)),
+        newline=take(names.newline),
     )
