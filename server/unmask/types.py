@@ -306,6 +306,8 @@ class ModelInfo:
     caps_steps: bool = False
     fills_best: bool = False
     end_text: str | None = None  # ends an answer as a stop string does
+    banned_ids: tuple[int, ...] = ()  # tokens that are in no answer
+    stops_at_end: bool = False  # nothing behind an end of the answer is filled
     edit_commands: EditCommands | None = None
     length_commands: LengthCommands | None = None
     routing_block_length: int | None = None

@@ -72,6 +72,8 @@ class Traits:
     vocab_size: int | None = None  # number of logits, if larger than the configuration's
     end_tokens: tuple[str, ...] = ()  # end an answer, if the tokenizer has them
     end_text: str | None = None  # ends an answer, if the chat template has it
+    banned_tokens: tuple[str, ...] = ()  # are in no answer, if the tokenizer has them
+    stops_at_end: bool = False  # nothing behind an end of the answer is filled
     length_commands: tuple[str, str] | None = None  # texts of tokens that grow and shrink answers
     greedy: bool = False  # ignores the sampling values of generation_config.json
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited

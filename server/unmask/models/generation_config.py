@@ -189,7 +189,8 @@ def read_eos_ids(
 ) -> tuple[int, ...]:
     """End-of-sequence ids of both files, the tokenizer and the family's turns, without duplicates.
 
-    Raises `InvalidCheckpoint` for ids outside the vocabulary.
+    Tokens that are in no answer end none. Raises `InvalidCheckpoint` for ids outside the
+    vocabulary.
     """
     turns = [tokenizer.added_token_id(text) for text in traits.end_tokens]
     sources: dict[str, Any] = {
@@ -208,7 +209,14 @@ def read_eos_ids(
                     f"eos_token_id {token} of {source} is not in a vocabulary of {vocab_size}"
                 )
             eos_ids.append(token)
-    return tuple(dict.fromkeys(eos_ids))
+    banned = read_banned_ids(traits, tokenizer)
+    return tuple(token for token in dict.fromkeys(eos_ids) if token not in banned)
+
+
+def read_banned_ids(traits: Traits, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Ids of tokens that the family has in no answer, those that the tokenizer has."""
+    ids = [tokenizer.added_token_id(text) for text in traits.banned_tokens]
+    return tuple(token for token in ids if token is not None)
 
 
 def _family_defaults(traits: Traits) -> dict[str, Any]:

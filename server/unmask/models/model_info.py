@@ -15,6 +15,7 @@ from unmask.models.config_values import without_nulls
 from unmask.models.d2f import is_d2f
 from unmask.models.family import Family, Traits
 from unmask.models.generation_config import (
+    read_banned_ids,
     read_eos_ids,
     read_own_sampling,
     read_plain_sampling,
@@ -89,6 +90,8 @@ def model_info(
         caps_steps=traits.caps_steps,
         fills_best=traits.fills_best,
         end_text=_end_text(traits, tokenizer),
+        banned_ids=read_banned_ids(traits, tokenizer),
+        stops_at_end=traits.stops_at_end,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
         images=_image_traits(family, checkpoint, tokenizer),

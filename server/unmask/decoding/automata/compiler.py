@@ -78,9 +78,9 @@ class GrammarCompiler:
         return self._cache.has((words, ids))
 
     def _never(self) -> set[int]:
-        """The mask token and commands of edits, which are not generated, whatever their texts."""
-        mask = self._model.mask_token_id
-        return {*self._model.command_ids, *(() if mask is None else (mask,))}
+        """Tokens that are not generated, whatever their texts, such as the mask token."""
+        model, mask = self._model, self._model.mask_token_id
+        return {*model.command_ids, *model.banned_ids, *(() if mask is None else (mask,))}
 
     def _read_vocabulary(self) -> Vocabulary:
         with self._lock:

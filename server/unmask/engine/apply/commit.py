@@ -13,6 +13,7 @@ from unmask.engine.apply.session import Session
 from unmask.engine.apply.structured import ForcedTokens, settle
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.query_range import BoolArray, IntArray
+from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.table import SequenceTable
 from unmask.engine.schedule.verification import note_verified
 from unmask.types import TokenLogprob
@@ -124,11 +125,23 @@ def _note_step(
         note_draft(sequence, batch, result, scored)
     if forced is not None:
         forced.fill(index, sequence)
+    if sequence.decoding.stops_at_end:
+        _stop_at_end(sequence, batch.scored_positions[taken], result.tokens[taken])
     if sequence.decoding.editing_threshold is not None:
         note_rest(sequence, batch, result, scored, len(taken))
     if sequence.decoding.logprobs is not None:
         _note_logprobs(session, result, taken, batch.scored_positions[taken])
     return num_others
+
+
+def _stop_at_end(sequence: Sequence, positions: IntArray, tokens: IntArray) -> None:
+    """Leave masks behind an end of the answer that is among fresh tokens, if one is.
+
+    They are seen as before, and nothing fills them (LLaDA-V's `generate_with_embeds`).
+    """
+    ends = positions[np.isin(tokens, list(sequence.decoding.stop_ids))]
+    if len(ends):
+        sequence.masked[ends.min() + 1 : sequence.fill_end] = False
 
 
 def _edit(session: Session, result: StepResult, rows: slice) -> int:

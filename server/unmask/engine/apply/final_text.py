@@ -163,6 +163,10 @@ def _refinement(session: Session, options: RefinementOptions) -> Refinement | No
     start = max(sequence.block_start, sequence.num_prompt)
     end = min(sequence.block_end, sequence.last_end)
     masked = sequence.masked[start:end]
+    if sequence.decoding.stops_at_end:  # what stays a mask is no part of the answer
+        left = ~masked & (sequence.tokens[start:end] == sequence.mask_token_id)
+        end -= int(left.sum())
+        masked = sequence.masked[start:end]
     ids = np.where(masked, sequence.guess[start:end], sequence.tokens[start:end]).tolist()
     is_open = (masked & ~sequence.accepted[start:end]).tolist()
     # Every position of a canvas of noise has a token, if not its last.

@@ -60,6 +60,7 @@ class Decoding:
     eos_last: bool = False
     open_blocks: int = 1
     fills_best: bool = False  # True if a pass fills the best position of all open blocks too
+    stops_at_end: bool = False  # True if nothing behind an end of the answer is filled
     others: tuple["Decoding", ...] = ()
 
     @property
@@ -83,7 +84,7 @@ class Decoding:
         """True if a step depends on the result of the one before it, whatever the model is."""
         rules = self.edit_rules or self.length_rules or self.sub_block_length
         depends = self.is_structured or self.counts_tokens or self.keeps_trace or self.mixes
-        return bool(rules) or depends or self.open_blocks > 1
+        return bool(rules) or depends or self.open_blocks > 1 or self.stops_at_end
 
     @property
     def counts_tokens(self) -> bool:

@@ -205,7 +205,23 @@ def _resolve(
         eos_last=fills_eos_last(policy, params, model),
         open_blocks=open_blocks,
         fills_best=open_blocks > 1 and is_full and model.fills_best,
+        stops_at_end=_stops_at_end(request, model, policy, stop_ids, open_blocks),
     )
+
+
+def _stops_at_end(
+    request: Request,
+    model: ModelInfo,
+    policy: PolicyName,
+    stop_ids: frozenset[int],
+    open_blocks: int,
+) -> bool:
+    """True if nothing behind an end is filled.
+
+    Several open blocks and grammars fill it at once, and an end that may be masked again is none.
+    """
+    is_plain = open_blocks == 1 and not request.is_structured and not request.given_answer
+    return model.stops_at_end and bool(stop_ids) and is_plain and not BY_NAME[policy].remasks
 
 
 def _max_tokens(request: Request, model: ModelInfo, limits: EngineLimits) -> int:

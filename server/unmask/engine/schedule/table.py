@@ -76,6 +76,7 @@ class SequenceTable:
             or sequence.keeps_scores
             or decoding.editing_threshold is not None
             or decoding.length_rules is not None
+            or decoding.stops_at_end
             or decoding.drafts
             or sequence.thinking is not None
             or decoding.logprobs is not None

@@ -170,8 +170,10 @@ def constraint_of(
     model.check_ids(params.stop_token_ids, "stop_token_ids")
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
     model.check_ids(allowed or (), "allowed_token_ids")
-    if allowed is not None and set(allowed) <= {model.mask_token_id, *commands, *ends}:
-        named = ["the mask token", *(["commands"] if commands else []), *(["ends"] if ends else [])]
+    banned = () if request.given_answer else model.banned_ids  # a given one is of prompts too
+    if allowed is not None and set(allowed) <= {model.mask_token_id, *commands, *banned, *ends}:
+        groups = {"commands": commands, "tokens of prompts": banned, "ends": ends}
+        named = ["the mask token", *(name for name, ids in groups.items() if ids)]
         raise InvalidRequest(
             f"allowed_token_ids has {' and '.join(named)} only, which "
             f"{'are' if len(named) > 1 else 'is'} never generated",
@@ -180,5 +182,5 @@ def constraint_of(
     if allowed is not None and (params.grammar is not None or request.template is not None):
         allowed = (*allowed, *model.eos_token_ids)
     forbidden = commands if rules is None else (rules.mask_token_id,)
-    biases = dict(params.logit_bias) | dict.fromkeys((*forbidden, *ends), NEVER)
+    biases = dict(params.logit_bias) | dict.fromkeys((*forbidden, *banned, *ends), NEVER)
     return pack_constraint(biases, allowed, model.vocab_size)
