@@ -112,6 +112,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "ModernBERT, mmBERT": BERT,
     "DiffusionGemma-26B-A4B-it": Folder("dgemma", "canvas", block_length=16),
     "SDAR-VL 4B and 8B, Instruct and Think": Folder("sdar_vl", "block_causal", block_length=4),
+    "LLaDA-V, LLaDA-MedV": Folder("llada_v", "full", block_length=128),
     "MDLM": Folder("mdlm", "full"),
     "BD3-LM, blocks of 4, 8 and 16": Folder("bd3lm", "block_causal", block_length=8),
 }

@@ -87,6 +87,7 @@ PUBLISHED = [
     ("dgemma", {"text_config": {"num_kv_shared_layers": 4}}, r"text_config\.num_kv_shared_layers"),
     ("sdar_vl", {"text_config": {"expert_capacity": 4}}, r"text_config\.expert_capacity: 4"),
     ("sdar_vl", {"video_crops": 4}, "video_crops: 4"),
+    ("llada_v", {"mm_crops": 4}, "mm_crops: 4"),
 ]
 
 

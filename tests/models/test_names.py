@@ -52,6 +52,7 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("dgemma", "diffusion-gemma"),
         ("sdar_vl", "sdar-vl"),
         ("llada_ui", "llada-ui"),
+        ("llada_v", "llada-v"),
     ],
 )
 def test_a_folder_without_architectures_is_known_by_its_model_type(

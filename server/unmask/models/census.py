@@ -150,6 +150,12 @@ SERVED = (
         "sdar-vl",
         "text and images, no videos; told by the model type of its text",
     ),
+    Published(
+        "LLaDA-V, LLaDA-MedV",
+        ("LlavaLLaDAModelLM",),
+        "llada-v",
+        "text and images, no videos; told by its class or model type",
+    ),
     Published("MDLM", ("MDLM",), "mdlm", "with `--tokenizer`, as GPT-2's is not beside it"),
     Published(
         "BD3-LM, blocks of 4, 8 and 16",
@@ -232,7 +238,6 @@ REFUSED = (
     ),
     Published("dhara-70m", ("DharaForMaskedDiffusion",), note=RESEARCH),
     Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
-    Published("LLaDA-V, LLaDA-MedV", ("LlavaLLaDAModelLM",), note=MULTIMODAL),
     Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
     Published("Dimple, Dream-VL, Dream-VLA", note=MULTIMODAL),
     Published("Fast-dVLM", ("Fast_dVLMForConditionalGeneration",), note=MULTIMODAL),

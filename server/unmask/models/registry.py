@@ -24,6 +24,7 @@ from unmask.models import (
     llada_hf,
     llada_moe,
     llada_ui,
+    llada_v,
     mdlm,
     modern_bert,
     nemotron,
@@ -86,6 +87,7 @@ FAMILIES: tuple[Family, ...] = (
     modern_bert.FAMILY,
     diffusion_gemma.FAMILY,
     sdar_vl.FAMILY,
+    llada_v.FAMILY,
 )
 
 # Common autoregressive classes of transformers, for a clearer error message.

@@ -1,0 +1,368 @@
+"""LLaDA-V's rows of images and answers are those of the reference, whatever else a step has."""
+
+import json
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.golden import company
+from tests.support.llada_v import (
+    BANNED,
+    END,
+    FOLDER,
+    PLACEHOLDER,
+    TILES,
+    TRAITS,
+    golden_pixels,
+    image_cases,
+    load,
+    raw_config,
+    write,
+)
+from tests.support.sdar_vl import ImageCase
+from unmask.errors import InvalidCheckpoint, InvalidRequest
+from unmask.image_fits import Tiles
+from unmask.images import Pixels
+from unmask.models.checkpoint import Checkpoint
+from unmask.models.llada_v import SYSTEM
+from unmask.models.registry import LoadedModel, family_of
+from unmask.models.vision.llava_config import SIZES, read_llava_sizes
+from unmask.prompts import encode_chat
+from unmask.types import RefinementOptions, Request, SamplingParams
+
+CASES = image_cases()
+INNER = "model.vision_tower.vision_tower.vision_model."
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load(write(tmp_path_factory.mktemp("llada_v"), raw_config()))
+
+
+def assert_golden(answers: dict[str, Answer], cases: list[ImageCase] = CASES) -> None:
+    assert {case.name: answers[case.name].token_ids for case in cases} == {
+        case.name: case.tokens for case in cases
+    }
+
+
+def rows_of(loaded: LoadedModel, pixels: Pixels) -> Tensor:
+    vision = loaded.model.vision
+    assert vision is not None
+    data = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8)
+    return vision(data.view(pixels.height, pixels.width, 3), pixels.source)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("tiles", 1), ("square", 2)])
+def test_pixels_and_rows_of_images_are_those_of_the_reference(
+    loaded: LoadedModel, kind: str, number: int
+) -> None:
+    """Alone an image is tiles, and one of several is a square."""
+    recorded = load_file(FOLDER / "forward.safetensors")
+    for index, pixels in enumerate(golden_pixels(TRAITS.of_number(number))):
+        expected = recorded[f"{kind}.{index}"]
+        assert pixels.data == recorded[f"{kind}.{index}.pixels"].numpy().tobytes()
+        assert pixels.num_rows == len(expected)
+        rows = rows_of(loaded, pixels)
+        assert (rows - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_request_alone_gets_the_tokens_of_the_reference_in_as_many_steps(
+    loaded: LoadedModel, case: ImageCase
+) -> None:
+    answers = run_all(make_engine(loaded), [case.request])
+    assert_golden(answers, [case])
+    finish = answers[case.name].finish
+    assert finish is not None
+    assert (finish.reason, case.tokens[-1]) == ("stop", END)
+    assert finish.usage.denoising_steps == case.forwards
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"overlap": True, "steps_ahead": 2}, {"max_batch_tokens": 256}, {"speculation_rows": 64}],
+    ids=str,
+)
+def test_company_and_overlap_change_nothing(loaded: LoadedModel, changes: dict[str, Any]) -> None:
+    others = company(loaded, 3, seed=4)
+    engine = make_engine(loaded, **changes)
+    assert_golden(run_all(engine, [*(case.request for case in CASES), *others]))
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual", "delayed"])
+def test_with_kept_keys_answers_do_not_depend_on_company(loaded: LoadedModel, cache: str) -> None:
+    changes: dict[str, Any] = {"cache": cache}
+    if cache == "delayed":
+        changes |= {"open_blocks": 2, "block_length": 8, "policy": "threshold", "threshold": 0.4}
+    asked = [
+        replace(case.request, sampling=replace(case.request.sampling, **changes))
+        for case in CASES
+        if not case.request.sampling.cfg_scale
+    ]
+    alone = {request.request_id: run_alone(loaded, request).token_ids for request in asked}
+    answers = run_all(make_engine(loaded), asked)
+    assert {name: answers[name].token_ids for name in alone} == alone
+
+
+def test_refinements_end_where_the_answer_does(loaded: LoadedModel) -> None:
+    case = CASES[0]
+    options = RefinementOptions(every=1, tokens=True)
+    answer = run_alone(loaded, replace(case.request, refinements=options))
+    assert answer.token_ids == case.tokens
+    spans = [refinement.span[1] for refinement in answer.refinements]
+    assert spans[0] == case.request.sampling.max_tokens
+    assert spans[0] > spans[-1] >= len(case.tokens)  # an end may be before a known one
+    assert spans == sorted(spans, reverse=True)
+    for refinement in answer.refinements:
+        assert refinement.tokens is not None
+        assert len(refinement.tokens) == refinement.span[1] - refinement.span[0]
+
+
+def test_an_answer_that_goes_on_after_its_end_is_filled(loaded: LoadedModel) -> None:
+    case = CASES[0]
+    sampling = replace(case.request.sampling, ignore_eos=True)
+    answer = run_alone(loaded, replace(case.request, sampling=sampling))
+    assert len(answer.token_ids) == sampling.max_tokens
+    assert answer.token_ids != case.tokens
+    assert not set(BANNED) & set(answer.token_ids)
+
+
+def test_tokens_of_prompts_are_in_no_answer(loaded: LoadedModel) -> None:
+    info = loaded.info
+    assert (set(info.banned_ids), set(info.eos_token_ids)) == (set(BANNED), {END, 510})
+    request = Request("a", (5, *BANNED, 6), SamplingParams(max_tokens=4, ignore_eos=True))
+    assert len(run_alone(loaded, request).token_ids) == 4
+    for field, value in (("allowed_token_ids", BANNED), ("allowed_token_ids", (504, 511))):
+        sampling = replace(request.sampling, **{field: value})  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest, match="tokens of prompts"):
+            run_alone(loaded, replace(request, sampling=sampling))
+    biased = replace(request.sampling, logit_bias=((504, 100.0),))
+    assert 504 not in run_alone(loaded, replace(request, sampling=biased)).token_ids
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bad_words": ("a",)},
+        {"policy": "remdm_conf", "block_length": 32, "steps": 32},
+        {"open_blocks": 2, "block_length": 8, "policy": "threshold", "threshold": 0.4},
+        {"min_tokens": 20},
+        {"frequency_penalty": 0.5},
+        {"temperature": 0.9, "seed": 5},
+        {"stop_token_ids": (94,)},
+        {"eos_last": True},
+    ],
+    ids=str,
+)
+def test_answers_end_beside_other_rules(loaded: LoadedModel, changes: dict[str, Any]) -> None:
+    ends = {END, 510, *changes.get("stop_token_ids", ())}
+    for case in CASES[:3]:
+        sampling = replace(case.request.sampling, max_tokens=32, steps=8, block_length=16)
+        sampling = replace(sampling, **changes)
+        tokens = run_alone(loaded, replace(case.request, sampling=sampling)).token_ids
+        assert not {*BANNED, 511} & set(tokens)
+        assert not ends & set(tokens[:-1])
+        assert tokens[-1] in ends or len(tokens) == 32
+        assert len(tokens) >= changes.get("min_tokens", 1)
+
+
+def test_nothing_behind_an_end_is_filled_before_a_suffix(loaded: LoadedModel) -> None:
+    case = CASES[4]
+    suffixed = replace(case.request, suffix_token_ids=(7, 8, 9))
+    answer = run_alone(loaded, suffixed)
+    assert not {*BANNED, 511} & set(answer.token_ids)
+
+
+def test_a_given_answer_may_have_tokens_of_prompts(loaded: LoadedModel) -> None:
+    given = (7, BANNED[0], 9)
+    sampling = SamplingParams(max_tokens=len(given), ignore_eos=True, logprobs=0, block_length=1)
+    answer = run_alone(loaded, Request("a", (5, 6), sampling, given_answer=given))
+    assert answer.token_ids == list(given)
+    assert all(-100 < one.logprob < 0 for one in answer.logprobs)
+
+
+def test_log_probabilities_are_those_of_the_tokens_up_to_the_end(loaded: LoadedModel) -> None:
+    for case in CASES[:2]:
+        sampling = replace(case.request.sampling, logprobs=2)
+        answer = run_alone(loaded, replace(case.request, sampling=sampling))
+        assert answer.token_ids == case.tokens
+        assert [one.token_id for one in answer.logprobs] == case.tokens
+
+
+def test_a_folder_without_a_tokenizer_takes_token_ids_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path, raw_config())
+    for path in folder.glob("token*"):
+        path.unlink()
+    loaded = load(folder)
+    assert loaded.info.images is None
+    assert not loaded.tokenizer.has_chat_template
+
+
+def text_of(loaded: LoadedModel, *messages: dict[str, Any]) -> str:
+    ids, _ = encode_chat(loaded.tokenizer, messages, loaded.info.images)
+    kept = [i for n, i in enumerate(ids) if i != PLACEHOLDER or ids[n - 1] != PLACEHOLDER]
+    return loaded.tokenizer.decode(kept, skip_special_tokens=False)
+
+
+def turn(role: str, text: str) -> str:
+    return f"<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>"
+
+
+ANSWER = "<|start_header_id|>assistant<|end_header_id|>\n\n"
+
+
+def test_prompts_are_written_as_the_authors_code_does(loaded: LoadedModel) -> None:
+    begin, system = "<|startoftext|>", turn("system", SYSTEM)
+    hi = {"role": "user", "content": " hi\n"}
+    assert text_of(loaded, hi) == f"{begin}{system}{turn('user', 'hi')}{ANSWER}"
+    own = text_of(loaded, {"role": "system", "content": "Be brief."}, hi)
+    assert own == f"{begin}{turn('system', 'Be brief.')}{turn('user', 'hi')}{ANSWER}"
+    spelled = {"role": "user", "content": "<|reserved_token_0|>"}
+    assert PLACEHOLDER not in encode_chat(loaded.tokenizer, [spelled], None)[0]
+
+
+def test_images_have_their_places_and_squares_where_they_are_several(loaded: LoadedModel) -> None:
+    from PIL import Image
+
+    picture = {"type": "image", "image": Image.new("RGB", (50, 25), "red")}
+    asked = {"role": "user", "content": [picture, " See? "]}
+    expected = turn("user", "<|reserved_token_0|> See?")
+    assert expected in text_of(loaded, asked)
+    _, [image] = encode_chat(loaded.tokenizer, [asked], TRAITS)
+    assert image.end - image.start == TILES.num_rows(25, 50)
+    reply = {"role": "assistant", "content": "No."}
+    more = {"role": "user", "content": ["This? ", picture, picture]}
+    ids, images = encode_chat(loaded.tokenizer, [asked, reply, more], TRAITS)
+    assert [image.end - image.start for image in images] == [10, 10, 10]
+    assert ids.count(PLACEHOLDER) == 30
+
+
+def opened(folder: Path, **changes: Any) -> Checkpoint:
+    (folder / "config.json").write_text(json.dumps(raw_config(**changes)))
+    return Checkpoint.open(folder)
+
+
+def test_the_family_is_told_by_the_class_or_the_model_type(tmp_path: Path) -> None:
+    assert family_of(opened(tmp_path)).name == "llada-v"
+    assert family_of(opened(tmp_path, architectures=None)).name == "llada-v"
+
+
+def test_sizes_and_shapes_are_those_of_the_published_tower() -> None:
+    listed = [[384 * across, 384 * down] for across in range(1, 7) for down in range(1, 7)]
+    names = "model/siglip2-so400m-patch14-384", "google/siglip-so400m-patch14-384"
+    for tower in names:
+        for shapes in (listed, "(1x1),...,(6x6)"):
+            raw = raw_config(
+                mm_vision_tower=tower,
+                mm_hidden_size=1152,
+                image_grid_pinpoints=shapes,
+                vision_config=None,
+            )
+            sizes = read_llava_sizes(raw)
+            assert sizes is not None
+            assert (sizes.config.num_layers, sizes.config.num_heads) == (
+                26,
+                SIZES["num_attention_heads"],
+            )
+            pairs = tuple((down, across) for across, down in listed)
+            assert sizes.tiles == Tiles(384, 27, pairs, 4, is_rounded=False)
+            assert sizes.tiles.num_rows(3024, 4032) == 729 + 46 * 63
+
+
+def test_a_shape_of_two_that_keep_as_much_is_the_first_listed_by_width() -> None:
+    raw = raw_config(image_grid_pinpoints="(1x2),...,(2x3)")
+    sizes = read_llava_sizes(raw)
+    assert sizes is not None
+    assert sizes.tiles.shapes == ((40, 20), (60, 20), (40, 40), (60, 40))
+
+
+def assert_text_alone(loaded: LoadedModel, caplog: pytest.LogCaptureFixture, reason: str) -> None:
+    assert loaded.model.vision is None
+    assert loaded.info.images is None
+    assert any(re.search(reason, message) for message in caplog.messages), caplog.messages
+    prompt = tuple(range(20, 30))
+    sampling = SamplingParams(max_tokens=4, ignore_eos=True)
+    assert len(run_alone(loaded, Request("a", prompt, sampling)).token_ids) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mm_vision_tower": "openai/clip-vit-large-patch14-336"},
+        {"mm_vision_tower": 3},
+        {"mm_hidden_size": 1024},
+        {"mm_projector_type": "linear"},
+        {"mm_projector_type": None},
+        {"mm_patch_merge_type": "flat"},
+        {"mm_patch_merge_type": None},
+        {"mm_resampler_type": "qformer"},
+        {"mm_use_im_start_end": True},
+        {"mm_vision_select_layer": -1},
+        {"mm_vision_select_feature": "cls_patch"},
+        {"s2": True},
+        {"image_aspect_ratio": "pad"},
+        {"image_aspect_ratio": None},
+        {"image_grid_pinpoints": "[(20, 40)]"},
+        {"image_grid_pinpoints": [[20, 30]]},
+        {"image_grid_pinpoints": None},
+    ],
+    ids=str,
+)
+def test_images_alone_are_refused_for_another_way_to_rows(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidCheckpoint, match=next(iter(change))):
+        read_llava_sizes(raw_config(**change))
+
+
+def test_text_is_served_where_images_are_not_supported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        loaded = load(write(tmp_path, raw_config(mm_projector_type="linear")))
+    assert_text_alone(loaded, caplog, "images are not taken: .*mm_projector_type")
+    assert turn("system", SYSTEM) in text_of(loaded, {"role": "user", "content": "hi"})
+
+
+@pytest.mark.parametrize(
+    "missing", ["model.image_newline", f"{INNER}encoder.layers.1.mlp.fc1.bias"]
+)
+def test_text_is_served_where_tensors_of_the_tower_are_missing(
+    missing: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tensors = load_file(FOLDER / "model.safetensors")
+    del tensors[missing]
+    with caplog.at_level(logging.WARNING):
+        loaded = load(write(tmp_path, raw_config(), tensors))
+    assert_text_alone(loaded, caplog, f"images are not taken.*there is no {re.escape(missing)}")
+
+
+def test_what_is_behind_the_layers_that_are_read_may_be_stored(tmp_path: Path) -> None:
+    tensors = load_file(FOLDER / "model.safetensors")
+    last = {n.replace("layers.1.", "layers.2."): t for n, t in tensors.items() if "vision" in n}
+    tensors |= {name: tensor.clone() for name, tensor in last.items()}
+    tensors["model.faster_token"] = torch.zeros(64)
+    tensors[f"{INNER}head.probe"] = torch.zeros(1, 1, 24)
+    loaded = load(write(tmp_path, raw_config(), tensors))
+    pixels = golden_pixels()[0]
+    expected = load_file(FOLDER / "forward.safetensors")["tiles.0"]
+    assert (rows_of(loaded, pixels) - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_text_is_served_where_no_token_stands_for_an_image(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.support.tiny import byte_tokenizer
+
+    folder = write(tmp_path, raw_config())
+    byte_tokenizer().save_pretrained(folder)
+    with caplog.at_level(logging.WARNING):
+        loaded = load(folder)
+    assert_text_alone(loaded, caplog, r"the tokenizer has no <\|reserved_token_0\|>")
+    assert loaded.info.banned_ids == ()
