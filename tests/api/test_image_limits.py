@@ -173,6 +173,8 @@ def test_images_as_they_were_sent_are_gone_once_a_request_is_submitted(call, eng
     }
     assert call("POST", path, json={**content[path], "stream": streams}).status_code == 200
     assert counts == [0]
+
+
 def test_images_of_a_request_with_several_may_be_taken_in_another_way():
     traits = replace(MODEL_OF_IMAGES.images, fit_of_several=Square(16, 2, (127, 127, 127)))
     model = replace(MODEL_OF_IMAGES, images=traits)
