@@ -48,7 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.parameter",),
     ("unmask.image_files",),
     ("unmask.bad_words", "unmask.grammar", "unmask.images", "unmask.value_types"),
-    ("unmask.image_fits", "unmask.template_file"),
+    ("unmask.image_cubic", "unmask.image_fits", "unmask.template_file"),
     ("unmask.json_file",),
     ("unmask.errors",),
     ("unmask",),

@@ -10,7 +10,8 @@ import zlib
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Cells, Patches, Square, Tiles, Units
+from unmask.image_cubic import cubic_levels
+from unmask.image_fits import Cells, Lines, Patches, Square, Tiles, Units
 from unmask.images import ImageTraits, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -86,6 +87,8 @@ def scaled(image: Image.Image, traits: ImageTraits) -> Pixels:
     match fit:
         case Cells() | Units():
             image = _resized(image, *fit.scaled(*source))
+        case Lines():
+            image = cubic_levels(image, *fit.scaled(*source))
         case Patches():
             traits.lead(*fit.cut(*source))  # before work on an image that is too long
             image = _cut(_resized(image, *fit.scaled(*source)), *fit.cut(*source))

@@ -1,4 +1,4 @@
-"""Ways to fit an image to a vision tower: to cells, patches, tiles, units, or to one square."""
+"""Ways to fit an image to a vision tower: to cells, lines, patches, tiles, units, or a square."""
 
 import math
 from dataclasses import dataclass
@@ -120,6 +120,31 @@ class Units:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """An image is stretched to lines of whole units, with a row between two lines (Pixtral)."""
+
+    size: int  # pixels of a unit, height and width
+    max_side: int  # pixels, before the size is rounded up to whole units
+
+    def scaled(self, height: int, width: int) -> Size:
+        """Height and width in pixels of an image that is stretched to the units it has a part of.
+
+        They are those of `image_processing.py` beside Nemotron-Labs-Diffusion-VLM, as of
+        mistral-common: of an image that is too long, first its own shape is kept.
+        """
+        ratio = max(height, width) / self.max_side
+        if ratio > 1:
+            height, width = (max(round(length / ratio), 1) for length in (height, width))
+        rows, columns = (math.ceil(length / self.size) for length in (height, width))
+        return rows * self.size, columns * self.size
+
+    def num_rows(self, height: int, width: int) -> int:
+        """Rows of a prompt for an image of this size: its units', and those between lines."""
+        rows, columns = (length // self.size for length in self.scaled(height, width))
+        return rows * (columns + 1) - 1
+
+
+@dataclass(frozen=True, slots=True)
 class TileMap:
     """The patches of an image's tiles as one map.
 
@@ -205,4 +230,4 @@ class Square:
         return self.side**2 + 1
 
 
-Fit = Cells | Patches | Square | Tiles | Units
+Fit = Cells | Lines | Patches | Square | Tiles | Units

@@ -61,8 +61,8 @@ class ImageTraits:
 class Pixels:
     """An image as a model takes it: RGB of 8 bits, row after row.
 
-    Tiles are below each other, the small copy first. The `digest` tells apart all images that have
-    other rows in a prompt.
+    Tiles are below each other, the small copy first; below pixels that have fractions of levels are
+    these, see `image_cubic`. The `digest` tells apart all images that have other rows in a prompt.
     """
 
     data: bytes = field(repr=False)
