@@ -41,6 +41,7 @@ class ImageTraits:
     sees_itself: bool  # each row sees all rows of its image; else those that text would see
     size_tokens: SizeTokens | None = None
     fit_of_several: Fit | None = None  # of a request with several images
+    part_type: str = "image"  # of an image among the parts of a message, in the chat template
 
     def of_number(self, num_images: int) -> "ImageTraits":
         """The traits for each of that many images in a request."""

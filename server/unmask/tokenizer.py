@@ -22,6 +22,7 @@ from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
 
+IMAGE_TYPE = "image"  # most templates' type of parts that are images
 TOKENIZER, PIECES = "tokenizer.json", "tokenizer.model"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 
@@ -67,6 +68,7 @@ class Tokenizer:
         if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
             self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special - markup)
         self.encodes_bare = False  # without special tokens, even where they are asked for
+        self.image_type = IMAGE_TYPE  # of images among the parts of messages, in the template
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -278,6 +280,8 @@ class Tokenizer:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
         if continue_final_message:
             _check_end(messages)
+        if self.image_type != IMAGE_TYPE:
+            messages = [_with_image_type(message, self.image_type) for message in messages]
         controls, options = self._controls, template_options or {}
         # Most likely too long: check before guarding, which is slow.
         if max_tokens is not None and self._is_likely_longer(messages, max_tokens):
@@ -326,6 +330,15 @@ class Tokenizer:
                 field="messages",
             ) from error
         return text
+
+
+def _with_image_type(message: Mapping[str, Any], image_type: str) -> Mapping[str, Any]:
+    """The message with another type for its images."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    parts = [part if "text" in part else {**part, "type": image_type} for part in content]
+    return {**message, "content": parts}
 
 
 def _check_end(messages: Sequence[Mapping[str, Any]]) -> None:
