@@ -99,6 +99,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
         {"architectures": ["NemotronLabsDiffusionEncoderModel"], "block_size": None},
         block_length=32,
     ),
+    "Nemotron-Labs-Diffusion-VLM-8B": Folder("nemotron_vlm", "causal_prefix", block_length=8),
     "Efficient-DLM 4B and 8B, Nemotron-Diffusion-Research-8B": Folder(
         "efficient_dlm", "block_causal", block_length=32
     ),

@@ -53,6 +53,7 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("sdar_vl", "sdar-vl"),
         ("llada_ui", "llada-ui"),
         ("llada_v", "llada-v"),
+        ("nemotron_vlm", "nemotron-vlm"),
     ],
 )
 def test_a_folder_without_architectures_is_known_by_its_model_type(

@@ -105,6 +105,12 @@ SERVED = (
         "nemotron",
     ),
     Published(
+        "Nemotron-Labs-Diffusion-VLM-8B",
+        ("NemotronLabsDiffusionVLMModel",),
+        "nemotron-vlm",
+        "text and images",
+    ),
+    Published(
         "Efficient-DLM 4B and 8B, Nemotron-Diffusion-Research-8B",
         ("DiffEncoderModel",),
         "efficient-dlm",
@@ -249,9 +255,6 @@ REFUSED = (
     Published("Dynin-Omni", ("DyninOmniForConditionalGeneration",), note=MULTIMODAL),
     Published("LaViDa-R1, PerceptionDLM, Omni-Diffusion, InternLumina-U2", note=MULTIMODAL),
     Published("LLaDA-Image", note="images are made, and no text"),
-    Published(
-        "Nemotron-Labs-Diffusion-VLM-8B", ("NemotronLabsDiffusionVLMModel",), note=MULTIMODAL
-    ),
     Published("MMaDA", ("LLaDAModelLM",), note="image tokens in the vocabulary"),
     Published("Lumina-DiMOO", ("LLaDAForMultiModalGeneration",), note=MULTIMODAL),
 )
