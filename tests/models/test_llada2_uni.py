@@ -1,5 +1,6 @@
 """LLaDA2.0-Uni: codes of images are transformers', and answers those of prompts with these."""
 
+import json
 import logging
 import re
 import shutil
@@ -261,7 +262,7 @@ def changed_tensors(**changes: Tensor | None) -> dict[str, Tensor]:
         ({"vision": {"depth": 0}}, "vision_config.depth must be a whole number"),
         ({"processor": {"image_mean": [0.4] * 3}}, "image_mean must be 0.5"),
         ({"processor": {"patch_size": 14}}, "patch_size must be 16"),
-        ({"processor": {"do_resize": True}}, "do_resize: true"),
+        ({"processor": {"temporal_patch_size": 2}}, "temporal_patch_size: 2"),
         ({"raw": raw_config(vocab_size=VOCAB_SIZE + 10)}, "48 tokens of images .* are more than"),
         (
             {"tensors": changed_tensors(**{"model.visual.blocks.1.norm1.bias": None})},
@@ -288,6 +289,39 @@ def test_what_is_not_supported_is_logged_and_text_is_served(
         loaded = load(folder)
     assert loaded.info.images is None
     assert any(re.search(reason, message) for message in caplog.messages), caplog.messages
+
+
+def test_a_processor_as_transformers_writes_it_is_taken(tmp_path: Path) -> None:
+    """It has GLM-Image's own resize, which the authors of LLaDA2.0-Uni never do."""
+    size = {"longest_edge": 4194304, "shortest_edge": 262144}
+    processor = {"do_resize": True, "size": size, "data_format": "channels_first"}
+    assert load(write(tmp_path, processor=processor)).info.images is not None
+
+
+def test_tensors_of_other_networks_are_not_read(tmp_path: Path) -> None:
+    text = {"model.language_model.norm.weight": torch.ones(3), "lm_head.weight": torch.ones(3)}
+    loaded = load(write(tmp_path, tensors=tokenizer_tensors() | text))
+    assert loaded.model.vision is not None
+
+
+def test_without_its_weights_a_checkpoint_serves_text_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path)
+    (folder / "image_tokenizer" / "image_tokenizer.safetensors").unlink()
+    with caplog.at_level(logging.WARNING):
+        loaded = load(folder)
+    assert loaded.info.images is None
+    assert any("the image tokenizer is not read: " in message for message in caplog.messages)
+
+
+def test_experts_in_eight_bits_by_their_own_code_are_refused(tmp_path: Path) -> None:
+    """The authors' class writes the field of any checkpoint."""
+    loaded = load(write(tmp_path, raw=raw_config(use_fp8_experts=False)))
+    assert loaded.info.images is not None
+    (tmp_path / "config.json").write_text(json.dumps(raw_config(use_fp8_experts=True)))
+    with pytest.raises(InvalidCheckpoint, match=r"use_fp8_experts: true \(experts in FP8"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("offset", [0.5, -1, VOCAB_SIZE + NUM_CODES + 1])

@@ -55,6 +55,7 @@ MEANINGS: Mapping[str, str] = {
     "num_head_layers": "a network that chooses positions, as of LLaDOU and dUltra",
     "num_vq_tokens": "image tokens in the vocabulary, as of MMaDA",
     "split_token_id": "LLaDA2.2's editing by commands",
+    "use_fp8_experts": "experts in FP8 by code of its own, as of LLaDA2.0-Uni",
     "use_regular_causal": "strictly causal attention and shifted logits, as of I-DLM and UNO",
 }
 

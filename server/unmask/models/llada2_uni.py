@@ -13,7 +13,11 @@ from unmask.models.vision.image_tokenizer_weights import take_image_tokenizer
 from unmask.models.weights import Weights
 
 NOT_ITS_OWN = frozenset(("delete_token_id", "expert_capacity", "split_token_id"))  # LLaDA2.2's
-FIELDS = replace(llada2.FIELDS, read=llada2.FIELDS.read - NOT_ITS_OWN | {OFFSET})
+FIELDS = replace(
+    llada2.FIELDS,
+    read=llada2.FIELDS.read - NOT_ITS_OWN | {OFFSET},
+    accepted={**llada2.FIELDS.accepted, "use_fp8_experts": (False,)},
+)
 # As `_build_chat` of the authors' code writes a turn: without the token that ends one in the
 # template of LLaDA2.0, which is beside the weights. Images are before the text of their turn.
 CHAT_TEMPLATE = """\

@@ -23,19 +23,20 @@ UNIT = 32  # pixels
 MIN_PIXELS, MAX_PIXELS, MAX_PIXELS_OF_SEVERAL = 128**2, 800**2, 448**2
 PROCESSOR = ConfigFields(
     read=frozenset(("image_mean", "image_std", "patch_size", "rescale_factor")),
-    # Limits of GLM-Image's processor, and an algorithm for sizes that it leaves as they are.
+    # GLM-Image's own resize, which the authors' code never does, and fields of transformers.
     harmless=frozenset(
         (
-            *("image_processor_type", "max_pixels", "min_pixels", "processor_class", "resample"),
-            "temporal_patch_size",
+            *("data_format", "default_to_square", "device", "disable_grouping", "do_resize"),
+            *("image_processor_type", "image_seq_length", "input_data_format", "max_pixels"),
+            *("min_pixels", "processor_class", "resample", "return_tensors", "size"),
         )
     ),
     accepted={
         "do_convert_rgb": (True,),
         "do_normalize": (True,),
         "do_rescale": (True,),
-        "do_resize": (False,),
         "merge_size": (1,),
+        "temporal_patch_size": (1,),
     },
 )
 

@@ -1,8 +1,11 @@
 """Tensors of an image tokenizer; a checkpoint that lacks one serves text alone."""
 
+import logging
+
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask.errors import InvalidCheckpoint
 from unmask.models.family import RawConfig
 from unmask.models.hub import IMAGE_TOKENIZER
 from unmask.models.vision.fitting import Shapes, fits
@@ -19,6 +22,7 @@ from unmask.models.weights import Weights
 TOWER, CODES = "model.visual.", "model.vqmodel."
 LAYER = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 UNREAD = f"{CODES}post_quant_conv."  # the way back to pixels
+logger = logging.getLogger(__name__)
 
 
 def take_image_tokenizer(
@@ -27,18 +31,24 @@ def take_image_tokenizer(
     """The image tokenizer beside a checkpoint's `weights`, in their dtype.
 
     `embedding` [V, H] is the text model's. None if there is none, or if `weights` are read without
-    images; None, with a logged reason, if tensors do not fit the configuration.
+    images; None, with a logged reason, if files are missing or tensors do not fit the
+    configuration. Tensors of other networks, such as GLM-Image's text model, are not read.
     """
     if weights.folder is None or not weights.with_images:
         return None
     config = read_image_tokenizer_config(weights.folder)
     if config is None:
         return None
-    beside = Weights.from_folder(weights.folder / IMAGE_TOKENIZER, weights.dtype, weights.device)
+    try:
+        folder = weights.folder / IMAGE_TOKENIZER
+        beside = Weights.from_folder(folder, weights.dtype, weights.device)
+    except InvalidCheckpoint as error:
+        logger.warning("images are not taken, as the image tokenizer is not read: %s", error)
+        return None
     shapes = _shapes(config)
     for name in [name for name in beside.names if name.startswith(UNREAD)]:
         beside.drop(name)
-    if not fits(shapes, beside, ("",)):
+    if not fits(shapes, beside, (TOWER, CODES)):
         return None
     offset = raw[OFFSET]
     tokens = embedding[offset : offset + config.num_codes]
