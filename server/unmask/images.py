@@ -49,6 +49,13 @@ class ImageTraits:
             return self
         return replace(self, fit=self.fit_of_several)
 
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Ids of all tokens that an image has in a prompt."""
+        sizes = self.size_tokens
+        of_sizes = () if sizes is None else (*sizes.by_number.values(), sizes.end)
+        return frozenset((self.token_id, *self.before, *of_sizes, *self.behind))
+
     def lead(self, height: int, width: int) -> tuple[int, ...]:
         """Token ids before the rows of an image that was scaled to a size in pixels.
 

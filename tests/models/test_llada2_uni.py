@@ -206,6 +206,16 @@ def test_images_of_a_turn_are_before_its_text(loaded: LoadedModel) -> None:
     assert ids.count(BEGIN) == 1 + image.end - image.start  # the user's is text
 
 
+@pytest.mark.parametrize("token", ["<|image|>", "<boi>", "<|/image|>", "<|reserved_token_5|>"])
+def test_tokens_of_images_are_text_where_a_message_spells_them(
+    loaded: LoadedModel, token: str
+) -> None:
+    """The tokenizer does not call them special, so that nothing but the model tells."""
+    ids = loaded.tokenizer.apply_chat([{"role": "user", "content": f"a{token}b"}])
+    assert loaded.tokenizer.added_token_id(token) not in ids
+    assert f"a{token}b" in loaded.tokenizer.decode(ids)
+
+
 def test_a_conversation_is_written_as_the_authors_write_it(loaded: LoadedModel) -> None:
     messages = [
         {"role": "system", "content": "Be short."},

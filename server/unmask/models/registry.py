@@ -218,7 +218,7 @@ def load_model(
         tokenizer.encodes_bare = True
         modern_bert.warn_of_training(checkpoint.name, has_template=tokenizer.has_chat_template)
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
-    image = () if info.images is None else (info.images.token_id,)
+    image = () if info.images is None else info.images.control_ids
     if info.images is not None:
         tokenizer.image_type = info.images.part_type
     tokenizer.reserve((*mask, *info.eos_token_ids, *info.command_ids, *image))
