@@ -1,7 +1,7 @@
 """Ways to fit an image to a vision tower: to cells, lines, patches, tiles, units, or a square."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unmask.errors import InvalidRequest
 
@@ -10,6 +10,7 @@ Size = tuple[int, int]
 SHRINKS_ABOVE = 1.1  # a map's length, as a multiple of the most tiles'
 DIGITS = 7  # of a length in patches, before it is cut to a whole number
 MAX_RATIO = 200  # of an image's sides, in Qwen2-VL's processor
+MOST_PIXELS = 12_845_056  # that a request may ask for; Qwen2-VL's processor has no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,21 @@ class Units:
             grow = math.sqrt(self.min_pixels / (height * width))
             rows, columns = (math.ceil(length * grow / unit) for length in (height, width))
         return rows * unit, columns * unit
+
+    def within(self, min_pixels: int | None, max_pixels: int | None) -> "Units":
+        """The fit with the limits of a request, None for those that are the model's.
+
+        Raises `InvalidRequest` unless the first is at least 1 and no more than the second.
+        """
+        least = self.min_pixels if min_pixels is None else min_pixels
+        most = self.max_pixels if max_pixels is None else max_pixels
+        highest = max(self.max_pixels, MOST_PIXELS)
+        if not 1 <= least <= most <= highest:
+            raise InvalidRequest(
+                f"min_pixels, {least}, and max_pixels, {most}, must be from 1 to {highest}, and "
+                "the first no more than the second"
+            )
+        return replace(self, min_pixels=least, max_pixels=most)
 
     def num_rows(self, height: int, width: int) -> int:
         """Rows of a prompt for an image of this size."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from unmask.errors import InvalidRequest
-from unmask.image_fits import Fit, Size
+from unmask.image_fits import Fit, Size, Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,21 @@ class ImageTraits:
         sizes = self.size_tokens
         of_sizes = () if sizes is None else (*sizes.by_number.values(), sizes.end)
         return frozenset((self.token_id, *self.before, *of_sizes, *self.behind))
+
+    def within(self, min_pixels: int | None, max_pixels: int | None) -> "ImageTraits":
+        """The traits for an image whose request limits its pixels; None is the model's limit.
+
+        Raises `InvalidRequest` for limits that are not possible, and for any in a model that has
+        none.
+        """
+        if min_pixels is None and max_pixels is None:
+            return self
+        if not isinstance(self.fit, Units):
+            raise InvalidRequest(
+                "min_pixels and max_pixels are not for this model, which scales images by a rule "
+                "of its own"
+            )
+        return replace(self, fit=self.fit.within(min_pixels, max_pixels))
 
     def lead(self, height: int, width: int) -> tuple[int, ...]:
         """Token ids before the rows of an image that was scaled to a size in pixels.

@@ -146,10 +146,21 @@ def encode_chat(
         raise InvalidRequest("this model takes no images", field="messages")
     try:
         fitted = traits.of_number(len(images))
-        pixels = [_pixels_of(part, fitted) for part in images]
+        pixels = [_pixels_of(part, fitted.within(*_limits_of(part))) for part in images]
     except InvalidRequest as error:
         raise InvalidRequest(error.message, field="messages") from error
     return place_images(ids, pixels, traits)
+
+
+def _limits_of(part: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The fewest and the most pixels of an image, as a part of Qwen's messages has them."""
+    least, most = part.get("min_pixels"), part.get("max_pixels")
+    for limit in (least, most):
+        if limit is not None and type(limit) is not int:
+            raise InvalidRequest(
+                f"min_pixels and max_pixels must be whole numbers, got {limit!r:.60}"
+            )
+    return least, most
 
 
 def _pixels_of(part: Mapping[str, Any], traits: ImageTraits) -> Pixels:

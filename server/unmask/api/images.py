@@ -66,6 +66,6 @@ def _check(found: Sequence[SentImage], traits: ImageTraits | None) -> ImageTrait
 def _read(sent: SentImage, traits: ImageTraits) -> Pixels:
     """Decode an image."""
     try:
-        return read_image(sent.image.file(), traits)
+        return read_image(sent.image.file(), traits.within(*sent.image.num_pixels))
     except InvalidRequest as error:
         raise InvalidRequest(f"{sent.field}: {error.message}", field=sent.field) from error

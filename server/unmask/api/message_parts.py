@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from unmask.api.fields import Body
+from unmask.api.fields import Body, Int
 from unmask.image_files import MEDIA_TYPES, bytes_of_base64, bytes_of_url
 
 KINDS = "|".join(name.removeprefix("image/") for name in MEDIA_TYPES)
@@ -35,6 +35,11 @@ class ImageBody(Body):
         """The image's URL, or its file in base64."""
         raise NotImplementedError
 
+    @property
+    def num_pixels(self) -> tuple[int | None, int | None]:
+        """The fewest and the most pixels that it is scaled to; None is the model's limit."""
+        return None, None
+
     def file(self) -> bytes:
         """The file of the image; raises `InvalidRequest`."""
         return bytes_of_url(self.sent)
@@ -49,6 +54,17 @@ class ImageUrl(ImageBody):
     @property
     def sent(self) -> str:
         return self.url
+
+
+class LimitedUrl(ImageUrl):
+    """An image of OpenAI's chats with the limits that its part has."""
+
+    min_pixels: int | None
+    max_pixels: int | None
+
+    @property
+    def num_pixels(self) -> tuple[int | None, int | None]:
+        return self.min_pixels, self.max_pixels
 
 
 class ImageSource(ImageBody):
@@ -85,15 +101,21 @@ class TextPart(Part):
 
 
 class ImagePart(Part):
-    """A piece of a message that is an image."""
+    """A piece of a message that is an image, and Qwen's limits of its pixels."""
 
     type: Literal["image_url"]
     image_url: Annotated[ImageUrl, BeforeValidator(_as_url, json_schema_input_type=str | ImageUrl)]
+    min_pixels: Int | None = None
+    max_pixels: Int | None = None
 
     @property
     def image(self) -> ImageBody:
         """The image, which may be one of another API."""
-        return self.image_url
+        if self.min_pixels is None and self.max_pixels is None:
+            return self.image_url
+        return LimitedUrl.model_construct(
+            url=self.image_url.url, min_pixels=self.min_pixels, max_pixels=self.max_pixels
+        )
 
     @classmethod
     def of(cls, image: ImageBody) -> "ImagePart":
