@@ -223,6 +223,18 @@ def test_chats_are_written_as_the_authors_server_does(loaded: LoadedModel) -> No
         loaded.tokenizer.apply_chat([*chat, {"role": "tool", "content": "2"}])
 
 
+def test_thoughts_that_are_sent_back_are_before_the_answer(loaded: LoadedModel) -> None:
+    """The authors' examples have them so in the content."""
+    answer = {"content": "<action> Wait() </action>", "reasoning_content": "It loads."}
+    whole = {"content": "<think>It loads.</think>\n<action> Wait() </action>"}
+    asked = {"role": "user", "content": "Go"}
+    told, raw = (
+        loaded.tokenizer.apply_chat([asked, {"role": "assistant", **turn}, asked])
+        for turn in (answer, whole)
+    )
+    assert told == raw
+
+
 def test_the_end_of_a_turn_ends_an_answer(loaded: LoadedModel) -> None:
     assert loaded.tokenizer.added_token_id("<|role_end|>") in loaded.info.eos_token_ids
 

@@ -34,8 +34,8 @@ FIELDS = ConfigFields(
     ),
     nested={TEXT: llada2.FIELDS.joined(ConfigFields(nested=dict.fromkeys(ROPES, SECTIONED)))},
 )
-# That of the authors' server. The checkpoint's own begins with a turn that their code says was
-# never trained.
+# That of the authors' server, with thoughts where their clients leave them in the content. The
+# checkpoint's own begins with a turn that their code says was never trained.
 CHAT_TEMPLATE = """\
 {%- for turn in messages -%}
 {%- if turn['role'] == 'system' and loop.first -%}
@@ -44,6 +44,9 @@ CHAT_TEMPLATE = """\
 {{ '<role>HUMAN</role>' }}
 {%- elif turn['role'] == 'assistant' -%}
 {{ '<role>ASSISTANT</role>' }}
+{%- if turn['reasoning_content'] -%}
+{{ '<think>' + turn['reasoning_content'] + '</think>\\n' }}
+{%- endif -%}
 {%- else -%}
 {{ raise_exception('behind a system message, roles are user and assistant') }}
 {%- endif -%}
