@@ -50,6 +50,18 @@ def test_a_text_longer_than_all_that_is_kept_is_encoded_each_time() -> None:
     assert encode.texts == ["short", "long" * 30, "long" * 30]
 
 
+class Unsearched(list[str]):
+    """Texts that are not looked through for each token, of which there may be many."""
+
+    def __contains__(self, text: object) -> bool:
+        raise AssertionError(f"{text} is looked for in a list")
+
+
+def test_each_added_token_is_looked_for_in_no_list() -> None:
+    raw = json.loads(KINDS["byte_level"]().backend_tokenizer.to_str())
+    assert parts_texts(raw, Unsearched(SPECIALS))
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     {**dict.fromkeys(KINDS, True), "normalized": False, "unigram": False}.items(),

@@ -43,6 +43,27 @@ def test_text_is_token_ids_there_and_back() -> None:
     assert "".join([*pieces, decoder.flush()]) == " 1 2 3 4 5 6 7 8 9 10"
 
 
+class Counting(PreTrainedTokenizerFast):
+    """A tokenizer that counts how often it lists its added tokens."""
+
+    listed = 0
+
+    def get_added_vocab(self) -> dict[str, int]:
+        self.listed += 1
+        return super().get_added_vocab()
+
+
+def test_added_tokens_are_listed_once() -> None:
+    """LLaDA2.0-Uni asks for two thousand of them, and a list of many takes long."""
+    inner = Counting(tokenizer_object=byte_tokenizer().backend_tokenizer)
+    tokenizer = Tokenizer(inner)
+    before = inner.listed
+    assert tokenizer.added_token_id("<|mask|>") is not None
+    assert {tokenizer.added_token_id(f"<|reserved_token_{n}|>") for n in range(9)} == {None}
+    assert tokenizer.added_tokens_with("mask")
+    assert inner.listed == before + 1
+
+
 def test_a_decoder_that_treats_the_first_token_apart_is_given_context() -> None:
     fast = FastTokenizer(models.WordLevel({"▁a": 0, "▁b": 1, "c": 2}, unk_token="c"))
     fast.decoder = decoders.Metaspace()

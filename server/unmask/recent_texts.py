@@ -47,7 +47,8 @@ def parts_texts(tokenizer: Mapping[str, Any], tokens: Collection[str]) -> bool:
 
     `tokenizer` is the content of `tokenizer.json`, in which they are.
     """
-    added = [token for token in tokenizer["added_tokens"] if token["content"] in tokens]
+    texts = frozenset(tokens)
+    added = [token for token in tokenizer["added_tokens"] if token["content"] in texts]
     return (
         len(added) == len(tokens)
         and not any(token[flag] for token in added for flag in FLAGS)

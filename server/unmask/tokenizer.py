@@ -132,15 +132,19 @@ class Tokenizer:
         value = getattr(self._inner, name, None)
         return value if isinstance(value, str) else None
 
+    @functools.cached_property
+    def _added(self) -> Mapping[str, int]:
+        """Ids of added tokens by text, which the library lists anew each time."""
+        added: dict[str, int] = self._inner.get_added_vocab()
+        return added
+
     def added_token_id(self, text: str) -> int | None:
         """Id of an added token, such as a special one; None if there is none."""
-        added: dict[str, int] = self._inner.get_added_vocab()
-        return added.get(text)
+        return self._added.get(text)
 
     def added_tokens_with(self, part: str) -> list[str]:
         """Texts and ids of up to eight added tokens whose text has a part, in any case."""
-        added: dict[str, int] = self._inner.get_added_vocab()
-        found = [f"{text} ({i})" for text, i in added.items() if part in text.lower()]
+        found = [f"{text} ({i})" for text, i in self._added.items() if part in text.lower()]
         return found[:8]
 
     def to_json(self) -> str | None:
