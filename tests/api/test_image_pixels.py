@@ -74,6 +74,21 @@ def test_conversations_in_the_same_process_have_them_too():
         encode_chat(image_tokenizer(), messages, OF_UNITS)
 
 
+@pytest.mark.parametrize("path", [CHAT, TOKENIZE])
+def test_images_are_decoded_while_the_context_has_room_for_them(call, engine, path):
+    """A short body may ask for many large ones."""
+    broken = {"type": "image_url", "image_url": {"url": url_of(b"broken")}}
+    large = part(min_pixels=60_000, max_pixels=70_000)
+    response = call("POST", path, json=chat(large, large, broken))
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["code"], error["param"]) == (
+        "context_length_exceeded",
+        "messages[0].content[1].image_url",
+    )
+    assert engine.requests == []
+
+
 @pytest.mark.parametrize(
     "limits",
     [

@@ -7,7 +7,7 @@ from functools import partial
 from unmask.api.backend import Backend
 from unmask.api.message_parts import ImageBody, ImagePart
 from unmask.api.requests import ChatMessage
-from unmask.errors import InvalidRequest
+from unmask.errors import InvalidRequest, context_exceeded
 from unmask.image_files import read_image
 from unmask.images import ImageTraits, Pixels
 
@@ -34,13 +34,15 @@ def images_of(messages: Iterable[ChatMessage]) -> Iterator[SentImage]:
 async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
     """Decode images, each for as many as are equal.
 
-    Raises `InvalidRequest` with their paths, and `QueueFull`.
+    Raises `InvalidRequest` with their paths, also for the first whose rows the context has no room
+    for, and `QueueFull`.
     """
     found = list(sent)
     if not found:
         return {}
     traits = _check(found, backend.client.model.images)
-    read = dict[ImageBody, Pixels]()
+    read, num_rows = dict[ImageBody, Pixels](), 0
+    most = backend.client.model.max_model_len
     with backend.sent_images.body() as held:
         held.grow(sum(len(one.image.sent) for one in found))
         for one in found:  # one by one, so that requests take turns
@@ -48,6 +50,10 @@ async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
                 pixels = await backend.workers.read_image(partial(_read, one, traits))
                 backend.images.count(pixels)
                 read[one.image] = pixels
+            num_rows += read[one.image].num_rows
+            if num_rows > most:  # before the next ones take memory
+                reason = f"the images up to {one.field} have {num_rows} tokens"
+                raise context_exceeded(most, reason, one.field)
     return read
 
 
