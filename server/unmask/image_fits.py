@@ -124,8 +124,8 @@ class Units:
         highest = max(self.max_pixels, MOST_PIXELS)
         if not 1 <= least <= most <= highest:
             raise InvalidRequest(
-                f"min_pixels, {least}, and max_pixels, {most}, must be from 1 to {highest}, and "
-                "the first no more than the second"
+                f"min_pixels, {least!s:.20}, and max_pixels, {most!s:.20}, must be from 1 "
+                f"to {highest}, and the first no more than the second"
             )
         return replace(self, min_pixels=least, max_pixels=most)
 
