@@ -20,8 +20,8 @@ from unmask.models.decoder import with_bias, with_bias_input
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.inputs import ForwardInputs, Vision
 from unmask.models.kv_cache import LayerShape
+from unmask.models.layers import LayerNorm
 from unmask.models.rope import plain_rope, rope_tables
-from unmask.models.vision.siglip import LayerNorm
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size
+from unmask.models.layers import BiasedLinear
 from unmask.models.vision.image_tokenizer_config import ImageTokenizerConfig
-from unmask.models.vision.siglip import MIDDLE, BiasedLinear, SiglipLayer
-from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
+from unmask.models.vision.siglip import SiglipLayer
+from unmask.models.vision.vision_config import LARGEST, MIDDLE, NUM_COLOURS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from unmask.models.family import RawConfig, TokenId
 from unmask.models.hub import IMAGE_TOKENIZER
 from unmask.models.vision.image_tokenizer_config import read_image_tokenizer_config
 from unmask.models.vision.processor import PLAIN, Processor, check_factor, read_processor
-from unmask.models.vision.siglip import MIDDLE
+from unmask.models.vision.vision_config import MIDDLE
 
 OFFSET = "image_token_offset"  # the token of the first code
 OFFSETS = Range(1, 2**22)

@@ -8,6 +8,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import RawConfig
 from unmask.models.hub import IMAGE_TOKENIZER
+from unmask.models.layers import BiasedLinear, LayerNorm
 from unmask.models.vision.fitting import Shapes, fits
 from unmask.models.vision.image_tokenizer import ImageTokenizer
 from unmask.models.vision.image_tokenizer_config import (
@@ -15,7 +16,7 @@ from unmask.models.vision.image_tokenizer_config import (
     read_image_tokenizer_config,
 )
 from unmask.models.vision.image_tokenizer_traits import OFFSET
-from unmask.models.vision.siglip import BiasedLinear, LayerNorm, SiglipLayer
+from unmask.models.vision.siglip import SiglipLayer
 from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 

@@ -13,7 +13,6 @@ from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Square, Tiles
 from unmask.images import ImageTraits
 from unmask.models.family import RawConfig, TokenId
-from unmask.models.vision.siglip import MIDDLE
 from unmask.models.vision.siglip_config import (
     SHAPES,
     TowerSizes,
@@ -21,7 +20,7 @@ from unmask.models.vision.siglip_config import (
     read_shapes,
     read_siglip_config,
 )
-from unmask.models.vision.vision_config import LARGEST, NAME
+from unmask.models.vision.vision_config import LARGEST, MIDDLE, NAME
 
 TOWER, WIDTH, RATIO = "mm_vision_tower", "mm_hidden_size", "image_aspect_ratio"
 SO400M = re.compile(r"(^|/)siglip2?-so400m-patch14-384$")

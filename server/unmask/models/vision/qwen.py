@@ -14,14 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size
-from unmask.models.vision.qwen_config import TURNED, QwenVisionConfig
-from unmask.models.vision.siglip import BiasedLinear, Projector
+from unmask.models.layers import BiasedLinear, Projector
+from unmask.models.vision.qwen_config import DEVIATION, MEAN, TURNED, QwenVisionConfig
 from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
 from unmask_kernels.layers.ops import rms_norm
 
 EPS, THETA = 1e-6, 10_000.0  # which no configuration has
-# Of colours, of the largest: CLIP's.
-MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 Windows = Sequence[Tensor]
 """Patches [W, N] of windows of one size, for each size that windows of an image have."""
 

@@ -42,6 +42,8 @@ SIZES: Mapping[str, Range] = {
     "temporal_patch_size": Range(1, 64),
     "window_size": Range(1, 2**14),
 }
+# Of colours, of the largest: CLIP's.
+MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TURNED = 4  # parts of a head that RoPE has: two of rows, two of columns
 
 

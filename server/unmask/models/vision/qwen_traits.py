@@ -19,8 +19,7 @@ from unmask.models.vision.processor import (
     read_processor,
     token_of,
 )
-from unmask.models.vision.qwen import DEVIATION, MEAN
-from unmask.models.vision.qwen_config import QwenVisionConfig, read_qwen_config
+from unmask.models.vision.qwen_config import DEVIATION, MEAN, QwenVisionConfig, read_qwen_config
 from unmask.models.vision.vision_config import NAME
 
 TOKEN, PAD = "image_token_id", "<|image_pad|>"

@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from unmask.models.family import RawConfig
+from unmask.models.layers import BiasedLinear, Projector
 from unmask.models.vision.fitting import Shapes, fits, leave_out
 from unmask.models.vision.qwen import QwenLayer, QwenTower
 from unmask.models.vision.qwen_config import QwenVisionConfig, read_qwen_config
-from unmask.models.vision.siglip import BiasedLinear, Projector
 from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 

@@ -13,37 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size, Tiles
+from unmask.models.layers import BiasedLinear, LayerNorm, Projector
 from unmask.models.vision.siglip_config import SiglipConfig
 from unmask.models.vision.tile_map import pack
-from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
+from unmask.models.vision.vision_config import LARGEST, MIDDLE, NUM_COLOURS
 
 TILES_AT_ONCE = 8  # of the published size they take 100 MiB
-MIDDLE = 0.5  # mean and deviation of colours, of the largest
-
-
-@dataclass(frozen=True, slots=True)
-class BiasedLinear:
-    """Linear layer with a bias."""
-
-    weight: Tensor  # [N, K]
-    bias: Tensor  # [N]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Outputs [..., N] of rows `x` [..., K]."""
-        return F.linear(x, self.weight, self.bias)
-
-
-@dataclass(frozen=True, slots=True)
-class LayerNorm:
-    """Norm by mean and deviation (Ba et al., 2016)."""
-
-    weight: Tensor  # [C]
-    bias: Tensor | None  # [C]
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Normed rows [..., C]."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +45,6 @@ class SiglipLayer:
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return self.out(mixed.transpose(1, 2).flatten(2))
-
-
-@dataclass(frozen=True, slots=True)
-class Projector:
-    """MLP from the tower to the text model."""
-
-    first: BiasedLinear
-    second: BiasedLinear
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Rows [..., C] of the text model."""
-        return self.second(F.gelu(self.first(x)))
 
 
 @dataclass(frozen=True, slots=True)

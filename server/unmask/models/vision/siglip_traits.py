@@ -19,8 +19,8 @@ from unmask.models.vision.processor import (
     read_processor,
     token_of,
 )
-from unmask.models.vision.siglip import MIDDLE
 from unmask.models.vision.siglip_config import DEFAULT_RATIO, RATIO, SHAPES, read_sizes
+from unmask.models.vision.vision_config import MIDDLE
 
 TOKEN, OLD_TOKEN = "image_token_id", "image_token_index"
 PROCESSOR = ConfigFields(

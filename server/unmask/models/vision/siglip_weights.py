@@ -5,14 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.models.layers import BiasedLinear, LayerNorm, Projector
 from unmask.models.vision.fitting import Shapes, fits, leave_out
-from unmask.models.vision.siglip import (
-    BiasedLinear,
-    LayerNorm,
-    Projector,
-    SiglipLayer,
-    SiglipTower,
-)
+from unmask.models.vision.siglip import SiglipLayer, SiglipTower
 from unmask.models.vision.siglip_config import SiglipConfig, TowerSizes
 from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights

@@ -11,6 +11,7 @@ from unmask.models.family import RawConfig
 NAME = "vision_config"
 NUM_COLOURS = 3
 LARGEST = 255.0  # value of a colour
+MIDDLE = 0.5  # of the largest: mean and deviation of colours in SigLIP
 
 
 def vision_fields(

@@ -1,0 +1,43 @@
+"""Layers in plain torch, of vision towers and of ModernBERT's norms."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class BiasedLinear:
+    """Linear layer with a bias."""
+
+    weight: Tensor  # [N, K]
+    bias: Tensor  # [N]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs [..., N] of rows `x` [..., K]."""
+        return F.linear(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Norm by mean and deviation (Ba et al., 2016)."""
+
+    weight: Tensor  # [C]
+    bias: Tensor | None  # [C]
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Normed rows [..., C]."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Projector:
+    """MLP from the tower to the text model."""
+
+    first: BiasedLinear
+    second: BiasedLinear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows [..., C] of the text model."""
+        return self.second(F.gelu(self.first(x)))
