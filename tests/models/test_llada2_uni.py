@@ -269,7 +269,10 @@ def changed_tensors(**changes: Tensor | None) -> dict[str, Tensor]:
         ({"vision": {"rope_theta": 3}}, "rope_theta: 3"),
         ({"vision": {"num_heads": 5}}, "hidden_size 24 is no multiple of num_heads"),
         ({"vision": {"hidden_size": 32}}, "latent_channels is not vision_config.hidden_size 32"),
-        ({"vision": {"depth": 0}}, "vision_config.depth must be a whole number"),
+        (
+            {"vision": {"depth": 0}},
+            r"image_tokenizer/config\.json: vision_config\.depth must be a whole number",
+        ),
         ({"processor": {"image_mean": [0.4] * 3}}, "image_mean must be 0.5"),
         ({"processor": {"patch_size": 14}}, "patch_size must be 16"),
         ({"processor": {"temporal_patch_size": 2}}, "temporal_patch_size: 2"),

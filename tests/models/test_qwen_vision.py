@@ -164,7 +164,7 @@ def test_text_is_served_where_tensors_of_the_tower_do_not_fit(
         ({"patch_size": 0}, r"vision_config\.patch_size must be a whole number"),
         ({"depth": 0}, r"vision_config\.depth must be a whole number"),
         ({"spatial_merge_size": "2"}, r"vision_config\.spatial_merge_size must be"),
-        ({"num_heads": 3}, "hidden_size 32 is no multiple of 4 num_heads 3"),
+        ({"num_heads": 16}, "hidden_size 32 is no multiple of 4 num_heads 16"),
         ({"window_size": 7}, "window_size 7 is less than a unit of 8 pixels"),
         ({"fullatt_block_indexes": [4]}, r"fullatt_block_indexes must list some of 4 layers"),
         ({"fullatt_block_indexes": 1}, r"fullatt_block_indexes must list"),

@@ -215,7 +215,7 @@ def test_images_take_as_many_rows_as_in_the_published_model(
         ({"model_type": "clip_vision_model"}, r"vision_config\.model_type"),
         ({"num_channels": 4}, r"vision_config\.num_channels: 4"),
         ({"patch_size": 0}, r"vision_config\.patch_size must be a whole number"),
-        ({"patch_size": 21}, r"vision_config\.patch_size is above image_size"),
+        ({"patch_size": 21}, r"vision_config\.patch_size 21 is above image_size 20"),
         ({"image_size": "20"}, r"vision_config\.image_size must be"),
         ({"layer_norm_eps": -1}, r"vision_config\.layer_norm_eps must be"),
         ({"num_attention_heads": 5}, "hidden_size 24 is no multiple of num_attention_heads 5"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.config_fields import CONFIG
 from unmask.types import MAX_BLOCK_LENGTH
 
 MAX_POSITIONS = 2**21  # RoPE tables of this many positions take at most 1 GiB
@@ -45,6 +46,8 @@ RANGES: Mapping[str, Range] = {
     "d_model": _WIDTH,
     "decoder_sparse_step": _LAYERS,
     "dense_intermediate_size": Range(1, 2**20),
+    "depth": _LAYERS,
+    "embed_dim": _WIDTH,
     "embedding_size": _TOKEN,
     "expert_intermediate_size": Range(1, 2**20),
     "factor": _FACTOR,
@@ -80,14 +83,17 @@ RANGES: Mapping[str, Range] = {
     "n_layers": _LAYERS,
     "norm_eps": Range(0, 1, real=True),
     "num_attention_heads": _HEADS,
+    "num_embeddings": Range(1, 2**20),
     "num_experts": _EXPERTS,
     "num_experts_per_tok": Range(1, 2**10),
     "num_global_key_value_heads": _HEADS,
+    "num_heads": _HEADS,
     "num_hidden_layers": _LAYERS,
     "num_key_value_heads": _HEADS,
     "num_local_experts": _EXPERTS,
     "num_shared_experts": Range(0, 2**8),
     "original_max_position_embeddings": Range(1, MAX_POSITIONS),
+    "out_hidden_size": _WIDTH,
     "partial_rotary_factor": Range(1e-6, 1, real=True),
     "patch_size": Range(1, 2**10),
     "pooling_kernel_size": Range(1, 64),
@@ -97,9 +103,12 @@ RANGES: Mapping[str, Range] = {
     "routed_scaling_factor": Range(1e-6, 1e6, real=True),
     "shared_expert_intermediate_size": Range(0, 2**20),
     "sliding_window": Range(0, 2**31),
+    "spatial_merge_size": Range(1, 64),
+    "temporal_patch_size": Range(1, 64),
     "top_k_experts": Range(1, 2**10),
     "topk_group": _GROUPS,
     "vocab_size": Range(1, 2**22),
+    "window_size": Range(1, 2**14),
 }
 
 LISTS: Mapping[str, type] = {"layer_types": str, "mlp_only_layers": int, "moe_layer_freq": int}
@@ -108,9 +117,14 @@ OBJECTS = ("per_layer_config",)
 NOT_ABOVE = (
     ("num_experts_per_tok", "num_experts"),
     ("num_experts_per_tok", "num_local_experts"),
+    ("patch_size", "image_size"),
     ("top_k_experts", "num_experts"),
 )
-MULTIPLES = (("num_attention_heads", "num_key_value_heads"), ("n_heads", "n_kv_heads"))
+MULTIPLES = (
+    ("hidden_size", "num_heads"),
+    ("num_attention_heads", "num_key_value_heads"),
+    ("n_heads", "n_kv_heads"),
+)
 
 
 def without_nulls(raw: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
@@ -122,13 +136,13 @@ def without_nulls(raw: Mapping[str, Any], kept: Collection[str] = ()) -> dict[st
     }
 
 
-def check_values(raw: Mapping[str, Any], prefix: str = "") -> None:
+def check_values(raw: Mapping[str, Any], prefix: str = "", file: str = CONFIG) -> None:
     """Raise `InvalidCheckpoint` that names every number out of range; `null` counts as absent.
 
     Names begin with `prefix`.
     """
     if problems := list(_problems(raw, prefix)):
-        raise InvalidCheckpoint(f"config.json: {'; '.join(problems)}")
+        raise InvalidCheckpoint(f"{file}: {'; '.join(problems)}")
 
 
 def _problems(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

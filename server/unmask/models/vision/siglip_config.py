@@ -93,8 +93,6 @@ def read_siglip_config(
         raise InvalidCheckpoint(
             f"config.json: {NAME}.hidden_size {width} is no multiple of num_attention_heads {heads}"
         )
-    if fields["patch_size"] > fields["image_size"]:
-        raise InvalidCheckpoint(f"config.json: {NAME}.patch_size is above image_size")
     return SiglipConfig(
         hidden_size=width,
         intermediate_size=fields["intermediate_size"],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.config_fields import ConfigFields, check_fields
+from unmask.models.config_fields import CONFIG, ConfigFields, check_fields
 from unmask.models.config_values import check_values, without_nulls
 from unmask.models.family import RawConfig
 
@@ -25,13 +25,28 @@ def vision_fields(
     Fields of `beside` are those of the whole file, with their accepted values. Raises
     `InvalidCheckpoint` for others than `known` ones, and for values out of range.
     """
-    vision, accepted = raw.get(NAME), beside or {}
-    if vision is None:
+    if raw.get(NAME) is None:
         return None
-    if not isinstance(vision, Mapping):
-        raise InvalidCheckpoint(f"config.json: {NAME} must be an object, got {vision!r:.60}")
-    given = {name: raw[name] for name in accepted if name in raw} | {NAME: vision}
-    check_fields(given, ConfigFields(accepted=accepted, nested={NAME: known}))
-    fields = {**defaults, **without_nulls(vision)}
-    check_values(fields, f"{NAME}.")
+    if beside is not None:
+        check_fields({name: raw.get(name) for name in beside}, ConfigFields(accepted=beside))
+    return object_fields(raw, NAME, known, defaults)
+
+
+def object_fields(
+    raw: Mapping[str, Any],
+    name: str,
+    known: ConfigFields,
+    defaults: Mapping[str, Any],
+    file: str = CONFIG,
+) -> dict[str, Any]:
+    """Fields of an object in a file, with `defaults`.
+
+    Raises `InvalidCheckpoint` for others than `known` ones, and for values out of range.
+    """
+    given = raw.get(name)
+    if not isinstance(given, Mapping):
+        raise InvalidCheckpoint(f"{file}: {name} must be an object, got {given!r:.60}")
+    check_fields({name: given}, ConfigFields(nested={name: known}), file)
+    fields = {**defaults, **without_nulls(given)}
+    check_values(fields, f"{name}.", file)
     return fields
