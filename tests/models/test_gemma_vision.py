@@ -233,7 +233,7 @@ def test_the_published_configuration_is_read() -> None:
         ({"num_key_value_heads": 3}, "num_attention_heads 2 is no multiple of"),
         ({"head_dim": 6}, r"vision_config\.head_dim 6 is no multiple of 4"),
         ({"position_embedding_size": 209}, "210 patches in a line"),
-        ({"patch_size": 8}, "patch_size is 4, but vision_config has 8"),
+        ({"patch_size": 8}, "patch_size must be 8, got 4"),
     ],
 )
 def test_images_alone_are_refused_for_an_odd_configuration(
@@ -285,14 +285,14 @@ def test_a_processor_may_normalize_by_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"do_normalize": True, "image_mean": [0.5, 0.5, 0.5]}, "image_mean must be 0"),
-        ({"do_normalize": True, "image_std": [1.0, 1.0, 2.0]}, "image_std must be 1"),
+        ({"do_normalize": True, "image_mean": [0.5, 0.5, 0.5]}, r"image_mean must be \[0, 0, 0\]"),
+        ({"do_normalize": True, "image_std": [1.0, 1.0, 2.0]}, r"image_std must be \[1, 1, 1\]"),
         ({"do_resize": False}, "do_resize: false"),
         ({"do_rescale": False}, "do_rescale: false"),
         ({"rescale_factor": 0.0078125}, "rescale_factor must be 1 / 255"),
         ({"resample": 2}, "resample: 2"),
-        ({"patch_size": 16}, "patch_size is 16, but vision_config has 4"),
-        ({"pooling_kernel_size": 2}, "pooling_kernel_size is 2, but vision_config has 3"),
+        ({"patch_size": 16}, "patch_size must be 4, got 16"),
+        ({"pooling_kernel_size": 2}, "pooling_kernel_size must be 3, got 2"),
         ({"max_soft_tokens": "many"}, "rows of an image must be"),
         ({"crop_to_patches": True}, "crop_to_patches: true"),
     ],

@@ -273,8 +273,11 @@ def changed_tensors(**changes: Tensor | None) -> dict[str, Tensor]:
             {"vision": {"depth": 0}},
             r"image_tokenizer/config\.json: vision_config\.depth must be a whole number",
         ),
-        ({"processor": {"image_mean": [0.4] * 3}}, "image_mean must be 0.5"),
-        ({"processor": {"patch_size": 14}}, "patch_size must be 16"),
+        (
+            {"processor": {"image_mean": [0.4] * 3}},
+            r"image_tokenizer/pre.*: image_mean must be \[0.5",
+        ),
+        ({"processor": {"patch_size": 14}}, "patch_size must be 16, got 14"),
         ({"processor": {"temporal_patch_size": 2}}, "temporal_patch_size: 2"),
         ({"raw": raw_config(vocab_size=VOCAB_SIZE + 10)}, "48 tokens of images .* are more than"),
         (

@@ -260,8 +260,9 @@ def test_images_are_refused_for_another_way_to_rows(change: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_mean": [0.48, 0.5, 0.5]}, "image_mean must be 0.5"),
-        ({"image_std": None}, "image_std must be 0.5, got None"),
+        ({"image_mean": [0.48, 0.5, 0.5]}, r"image_mean must be \[0.5, 0.5, 0.5\], got \[0.48"),
+        ({"image_mean": [0.5]}, r"image_mean must be .* got \[0.5\]"),
+        ({"image_std": None}, r"image_std must be \[0.5, 0.5, 0.5\], got None"),
         ({"size": {"height": 20, "width": 40}}, "size must be"),
         ({"size": 20}, "size must be"),
         ({"crop_size": {"height": 20, "width": 20}}, "crop_size"),
@@ -280,6 +281,11 @@ def test_images_are_refused_for_a_processor_that_is_not_supported(
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config(**change)))
     with pytest.raises(InvalidCheckpoint, match=message):
         read_tile_traits(raw_config(), tmp_path)
+
+
+def test_one_number_is_that_of_each_colour(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config(image_mean=0.5)))
+    assert read_tile_traits(raw_config(), tmp_path) == TRAITS
 
 
 def test_images_are_refused_where_prompts_would_have_other_rows(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Patches
 from unmask.images import ImageTraits, SizeTokens
-from unmask.models.config_fields import ConfigFields, check_fields
+from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import Range
 from unmask.models.family import RawConfig, TokenId
 from unmask.models.hub import IMAGE_TOKENIZER
 from unmask.models.vision.image_tokenizer_config import read_image_tokenizer_config
-from unmask.models.vision.processor import PLAIN, Processor, check_factor, read_processor
-from unmask.models.vision.vision_config import MIDDLE
+from unmask.models.vision.processor import PLAIN, check_processor, find_processor
+from unmask.models.vision.siglip_config import COLOURS
 
 OFFSET = "image_token_offset"  # the token of the first code
 OFFSETS = Range(1, 2**22)
@@ -69,7 +69,11 @@ def read_patch_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageT
         raise InvalidCheckpoint(
             f"{IMAGE_TOKENIZER}: patches of {patch} pixels do not divide {UNIT}"
         )
-    _check_processor(read_processor(folder / IMAGE_TOKENIZER), patch)
+    processor = find_processor(folder / IMAGE_TOKENIZER)
+    if processor is None:
+        raise InvalidCheckpoint(f"there is no {IMAGE_TOKENIZER}/{PLAIN}")
+    named = processor._replace(file=f"{IMAGE_TOKENIZER}/{processor.file}")
+    check_processor(named, PROCESSOR, {**COLOURS, "patch_size": patch})
     numbers = {number: token_id(NUMBER.format(number)) for number in range(1, MAX_NUMBER)}
     by_number = {number: found for number, found in numbers.items() if found is not None}
     begin, sizes_end, end = (token_id(text) for text in (BEGIN, SIZES_END, END))
@@ -84,18 +88,3 @@ def read_patch_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageT
         size_tokens=SizeTokens(by_number, patch, sizes_end),
         fit_of_several=Patches(patch, UNIT, MIN_PIXELS, MAX_PIXELS_OF_SEVERAL),
     )
-
-
-def _check_processor(processor: Processor | None, patch: int) -> None:
-    """Raise `InvalidCheckpoint` for a processor that cuts or colours images in another way."""
-    if processor is None:
-        raise InvalidCheckpoint(f"there is no {IMAGE_TOKENIZER}/{PLAIN}")
-    file, fields = f"{IMAGE_TOKENIZER}/{processor.file}", processor.fields
-    check_fields(fields, PROCESSOR, file)
-    check_factor(processor)
-    if fields.get("patch_size") != patch:
-        raise InvalidCheckpoint(f"{file}: patch_size must be {patch}")
-    for name in ("image_mean", "image_std"):
-        given = fields.get(name)
-        if not isinstance(given, list) or any(value != MIDDLE for value in given):
-            raise InvalidCheckpoint(f"{file}: {name} must be {MIDDLE}, got {given!r:.40}")

@@ -8,51 +8,35 @@ from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Units
 from unmask.images import ImageTraits
 from unmask.models.config_fields import ConfigFields, check_fields
-from unmask.models.config_values import Range, without_nulls
+from unmask.models.config_values import Range
 from unmask.models.family import RawConfig, TokenId
 from unmask.models.vision.processor import (
-    BICUBIC,
-    NESTED,
-    PLAIN,
+    USUAL,
     Processor,
-    check_factor,
+    check_processor,
     read_processor,
     token_of,
 )
-from unmask.models.vision.qwen_config import DEVIATION, MEAN, QwenVisionConfig, read_qwen_config
+from unmask.models.vision.qwen_config import DEVIATION, MEAN, read_qwen_config
 from unmask.models.vision.vision_config import NAME
 
 TOKEN, PAD = "image_token_id", "<|image_pad|>"
 SIZE, LEAST, MOST = "size", "shortest_edge", "longest_edge"
 OWN = {LEAST: "min_pixels", MOST: "max_pixels"}  # names that override those of a size
 # Defaults of transformers' class.
-DEFAULTS: Mapping[str, Any] = {
-    "image_mean": MEAN,
-    "image_std": DEVIATION,
-    "merge_size": 2,
-    "patch_size": 14,
-    "temporal_patch_size": 2,
-}
+COLOURS: Mapping[str, Any] = {"image_mean": list(MEAN), "image_std": list(DEVIATION)}
+DEFAULTS = {**COLOURS, "merge_size": 2, "patch_size": 14, "temporal_patch_size": 2}
 DEFAULT_SIZE: Mapping[str, Any] = {LEAST: 56**2, MOST: 1280 * 28**2}
-PROCESSOR = ConfigFields(
-    read=frozenset((SIZE, "rescale_factor", *OWN.values(), *DEFAULTS)),
-    harmless=frozenset(
-        (
-            *("data_format", "default_to_square", "device", "disable_grouping"),
-            *("image_processor_type", "image_seq_length", "input_data_format", "pad_size"),
-            *("processor_class", "return_tensors"),
-        )
-    ),
-    accepted={
-        "crop_size": (),
-        "do_center_crop": (False,),
-        "do_convert_rgb": (True,),
-        "do_normalize": (True,),
-        "do_pad": (False,),
-        "do_rescale": (True,),
-        "do_resize": (True,),
-        "resample": (BICUBIC,),
-    },
+PROCESSOR = USUAL.joined(
+    ConfigFields(
+        read=frozenset((SIZE, *OWN.values(), *DEFAULTS)),
+        accepted={
+            "crop_size": (),
+            "do_center_crop": (False,),
+            "do_normalize": (True,),
+            "do_pad": (False,),
+        },
+    )
 )
 EDGES = ConfigFields(nested={SIZE: ConfigFields(read=frozenset(DEFAULT_SIZE))})
 PIXELS = Range(1, 2**26)
@@ -71,10 +55,13 @@ def read_unit_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTr
             f"config.json: {NAME}.out_hidden_size is {config.num_outputs}, but the text model has "
             f"rows of {hidden}"
         )
-    processor = read_processor(folder)
-    if processor is None:
-        raise InvalidCheckpoint(f"there is neither {PLAIN} nor a processor of images in {NESTED}")
-    _check(processor, config)
+    processor = read_processor(folder, DEFAULTS)
+    sizes = {
+        "merge_size": config.unit_side,
+        "patch_size": config.patch_size,
+        "temporal_patch_size": config.num_frames,
+    }
+    check_processor(processor, PROCESSOR, {**COLOURS, **sizes})
     token = token_of(raw, TOKEN)
     if token_id(PAD) != token:
         raise InvalidCheckpoint(
@@ -84,24 +71,6 @@ def read_unit_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTr
     return ImageTraits(token, before=(), behind=(), fit=fit, sees_itself=False)
 
 
-def _check(processor: Processor, config: QwenVisionConfig) -> None:
-    """Raise `InvalidCheckpoint` for a processor that cuts or colours images in another way."""
-    file, fields = processor
-    check_fields(fields, PROCESSOR, file)
-    check_factor(processor)
-    expected = {
-        "image_mean": list(MEAN),
-        "image_std": list(DEVIATION),
-        "merge_size": config.unit_side,
-        "patch_size": config.patch_size,
-        "temporal_patch_size": config.num_frames,
-    }
-    for name, value in expected.items():
-        given = DEFAULTS[name] if fields.get(name) is None else fields[name]
-        if (list(given) if isinstance(given, tuple) else given) != value:
-            raise InvalidCheckpoint(f"{file}: {name} must be {value}, got {given!r:.60}")
-
-
 def _num_pixels(processor: Processor) -> tuple[int, int]:
     """The fewest and the most pixels of an image; raises `InvalidCheckpoint`."""
     file, fields = processor
@@ -109,8 +78,8 @@ def _num_pixels(processor: Processor) -> tuple[int, int]:
     if not isinstance(size, Mapping):
         raise InvalidCheckpoint(f"{file}: {SIZE} must be an object, got {size!r:.60}")
     check_fields({SIZE: size}, EDGES, file)
-    stated: dict[str, Any] = {**DEFAULT_SIZE, **without_nulls(size)}
-    stated |= {edge: fields[name] for edge, name in OWN.items() if fields.get(name) is not None}
+    stated = {**DEFAULT_SIZE, **size}
+    stated |= {edge: fields[name] for edge, name in OWN.items() if name in fields}
     least, most = stated[LEAST], stated[MOST]
     if not PIXELS.holds(least) or not PIXELS.holds(most) or least > most:
         raise InvalidCheckpoint(

@@ -10,7 +10,7 @@ from unmask.image_fits import Size, Tiles
 from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import Range
 from unmask.models.family import RawConfig
-from unmask.models.vision.vision_config import NAME, NUM_COLOURS, vision_fields
+from unmask.models.vision.vision_config import MIDDLE, NAME, NUM_COLOURS, vision_fields
 
 SHAPES, RATIO = "image_grid_pinpoints", "vision_aspect_ratio"
 # Defaults of transformers' classes, which configurations leave out.
@@ -42,6 +42,7 @@ PACKING: Mapping[str, tuple[Any, ...]] = {
     "vision_feature_layer": (-1,),
     "vision_feature_select_strategy": ("full",),
 }
+COLOURS = {"image_mean": [MIDDLE] * NUM_COLOURS, "image_std": [MIDDLE] * NUM_COLOURS}
 MAX_SHAPES, MAX_SIZE = 256, Range(1, 2**14)
 
 
