@@ -69,7 +69,7 @@ class Traits:
     edit_commands: EditCommands | None = None  # tokens that delete and insert
     routing_block_length: int | None = None  # positions that share their experts
     sub_block_length: int | None = None  # positions of a block that are filled at a time
-    vocab_size: int | None = None  # number of logits, if larger than the configuration's
+    vocab_size: int | None = None  # number of logits, if not the configuration's
     end_tokens: tuple[str, ...] = ()  # end an answer, if the tokenizer has them
     end_text: str | None = None  # ends an answer, if the chat template has it
     banned_tokens: tuple[str, ...] = ()  # are in no answer, if the tokenizer has them
@@ -79,7 +79,6 @@ class Traits:
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
     is_pipelined: bool = True  # of blocks behind a prompt, several are open (D2F), else one (CDLM)
     fills_best: bool = False  # of several open blocks, the best position of all too (d3LLM)
-    num_text_ids: int | None = None  # tokens of images are behind these
 
 
 # Fields of `SamplingParams` by preset name; the first preset is the default.
@@ -110,4 +109,4 @@ class Family:
     is_own: Callable[[RawConfig], bool] | None = None  # False for another model of that name
     images: Callable[[RawConfig, Path, TokenId], ImageTraits | None] | None = None
     chat_template: str | None = None  # in place of the checkpoint's
-    is_masked_lm: bool = False  # class and fields of models that were not trained to generate, too
+    is_masked_lm: bool = False  # prompts have no [CLS]; a warning if it may not generate

@@ -54,8 +54,8 @@ def is_own(raw: RawConfig) -> bool:
 
 def traits(raw: RawConfig) -> Traits:
     """LLaDA2.0's, of the tokens of text."""
-    text_ids = num_text_ids(raw) if is_own(raw) else None
-    return replace(llada2.traits(raw), can_edit=False, can_mix=False, num_text_ids=text_ids)
+    vocab_size = num_text_ids(raw) if is_own(raw) else None
+    return replace(llada2.traits(raw), can_edit=False, can_mix=False, vocab_size=vocab_size)
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:

@@ -57,8 +57,7 @@ def model_info(
     if canvas is None:
         commands = (*(traits.edit_commands or ()), *(lengths.ids if lengths else ()))
         mask = check_mask(mask, vocab_size, commands, tokenizer)
-        text_ids = traits.num_text_ids or vocab_size
-        vocab_size = _num_text_ids(text_ids, tokenizer.num_tokens, (mask, *commands))
+        vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, (mask, *commands))
     _check_defaults(decoding, traits)
     if decoding.pad_delete_to_right and lengths is None:
         raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
@@ -138,15 +137,15 @@ def _traits(family: Family, checkpoint: Checkpoint, config: ModelConfig) -> Trai
     in_blocks = family.block_attention
     if in_blocks is not None:
         names = checkpoint.name, *(display_name(path) for path in config.adapter)
-        alone = is_cdlm(names)
-        if named == "block" or (named is None and (alone or is_d2f(names))):
+        one_block = is_cdlm(names)
+        if named == "block" or (named is None and (one_block or is_d2f(names))):
             logger.info(
                 "attention: a prompt sees all of itself, and each block those before it (%s); "
                 "--attention full is for other weights",
-                "CDLM" if alone else "D2F",
+                "CDLM" if one_block else "D2F",
             )
             return replace(
-                traits, attention=in_blocks, length_commands=None, is_pipelined=not alone
+                traits, attention=in_blocks, length_commands=None, is_pipelined=not one_block
             )
     wanted = traits.attention if named is None else ATTENTIONS[named]
     if wanted not in (family.attentions or (traits.attention,)):

@@ -9,7 +9,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.family import RawConfig
 from unmask.models.hub import IMAGE_TOKENIZER
 from unmask.models.layers import BiasedLinear, LayerNorm
-from unmask.models.vision.fitting import Shapes, fits
+from unmask.models.vision.fitting import Shapes, fits, leave_out
 from unmask.models.vision.image_tokenizer import ImageTokenizer
 from unmask.models.vision.image_tokenizer_config import (
     ImageTokenizerConfig,
@@ -47,8 +47,7 @@ def take_image_tokenizer(
         logger.warning("images are not taken, as the image tokenizer is not read: %s", error)
         return None
     shapes = _shapes(config)
-    for name in [name for name in beside.names if name.startswith(UNREAD)]:
-        beside.drop(name)
+    leave_out(beside, (UNREAD,))
     if not fits(shapes, beside, (TOWER, CODES)):
         return None
     offset = raw[OFFSET]
