@@ -51,6 +51,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
     assert finish.usage.denoising_steps <= case.forwards
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -111,6 +112,7 @@ def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
     assert used == [0, 0, 32]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_steps_with_images_replay_no_graph_and_others_do(
     loaded: LoadedModel, overlap: bool
@@ -124,6 +126,7 @@ def test_steps_with_images_replay_no_graph_and_others_do(
     assert recordings.num_replays > 0
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "sampling",
     [

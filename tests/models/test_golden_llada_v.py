@@ -97,6 +97,7 @@ def test_company_and_overlap_change_nothing(loaded: LoadedModel, changes: dict[s
     assert_golden(run_all(engine, [*(case.request for case in CASES), *others]))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("cache", ["prefix", "dual", "delayed"])
 def test_with_kept_keys_answers_do_not_depend_on_company(loaded: LoadedModel, cache: str) -> None:
     changes: dict[str, Any] = {"cache": cache}
@@ -148,6 +149,7 @@ def test_tokens_of_prompts_are_in_no_answer(loaded: LoadedModel) -> None:
     assert 504 not in run_alone(loaded, replace(request, sampling=biased)).token_ids
 
 
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize(
     "changes",
     [

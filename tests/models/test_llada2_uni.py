@@ -151,6 +151,7 @@ def test_an_image_is_between_its_size_and_an_end(loaded: LoadedModel) -> None:
     assert image.end - image.start == rows * columns
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     "changes", [{}, {"overlap": True, "max_batch_tokens": 64}, {"num_pages": 40}], ids=str
 )

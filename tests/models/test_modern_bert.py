@@ -254,16 +254,17 @@ def test_a_model_that_may_not_have_learnt_to_write_is_served_with_a_warning(
 
 
 def test_steps_of_both_kinds_of_layers_are_replayed(golden: LoadedModel) -> None:
-    forward = Recordings()
+    forward, short = Recordings(), replace(golden.info, max_model_len=64)
     engine = make_engine(
-        golden,
+        replace(golden, info=short),
         graphs=True,
-        max_batch_tokens=200,
+        max_num_seqs=4,
+        max_batch_tokens=96,
         recorder=in_turn(forward, Recordings()),
     )
     forward.num_replays = 0
     params = SamplingParams(max_tokens=20, block_length=8, ignore_eos=True)
-    requests = [Request(str(n), tuple(range(3, 3 + n)), params) for n in (1, 30, 75)]
+    requests = [Request(str(n), tuple(range(3, 3 + n)), params) for n in (1, 14, 40)]
     answers = run_all(engine, requests)
     assert forward.num_replays > 0
     for request in requests:
