@@ -44,7 +44,8 @@ class Cells:
 class Patches:
     """An image is scaled to cover whole units, and its middle is cut out (LLaDA2.0-Uni).
 
-    Each patch is a row of a prompt. The size to cover is that of Qwen2-VL's resize.
+    Each patch is a row of a prompt. The size to cover is that of the authors'
+    `smart_resize_images`, which differs from Qwen2-VL's of `Units` in thin images and by rounding.
     """
 
     size: int  # pixels of a patch, height and width
