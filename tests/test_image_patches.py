@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from tests.support.sdar_vl import in_file
+from tests.support.golden_images import in_file
 from unmask.errors import InvalidRequest
 from unmask.image_files import read_image
 from unmask.image_fits import Patches

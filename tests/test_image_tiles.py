@@ -16,7 +16,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 from transformers.models.llava_onevision.modeling_llava_onevision import LlavaOnevisionModel
 
-from tests.support.sdar_vl import in_file
+from tests.support.golden_images import in_file
 from unmask.image_files import read_image
 from unmask.image_fits import Square, Tiles
 from unmask.images import ImageTraits

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ pytest.importorskip("transformers.models.gemma4")
 from transformers.models.gemma4 import Gemma4VisionConfig
 
 from tests.support.canvases import load
+from tests.support.golden_images import assert_logged, assert_serves_text_alone
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
@@ -135,12 +135,6 @@ def without_tower(tensors: dict[str, Tensor]) -> None:
         del tensors[name]
 
 
-def assert_serves_text_alone(loaded: LoadedModel) -> None:
-    assert isinstance(loaded.model, CanvasDecoder)
-    assert loaded.model.vision is None
-    assert loaded.info.images is None
-
-
 @pytest.mark.parametrize("has_config", [False, True])
 def test_a_checkpoint_of_text_takes_no_images(tmp_path: Path, has_config: bool) -> None:
     raw = raw_config()
@@ -152,10 +146,6 @@ def test_a_checkpoint_of_text_takes_no_images(tmp_path: Path, has_config: bool) 
 def test_a_tower_without_a_configuration_is_left_out(tmp_path: Path) -> None:
     raw = raw_config() | {"vision_config": None}
     assert_serves_text_alone(load_folder(write(tmp_path, raw)))
-
-
-def assert_logged(caplog: pytest.LogCaptureFixture, pattern: str) -> None:
-    assert any(re.search(pattern, message) for message in caplog.messages), caplog.messages
 
 
 CHANGES: list[tuple[Change, str]] = [

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.golden import company
+from tests.support.golden_images import ImageCase
 from tests.support.graphs import Recordings
 from tests.support.llada_ui import (
     FOLDER,
@@ -18,7 +19,6 @@ from tests.support.llada_ui import (
     raw_config,
     write,
 )
-from tests.support.sdar_vl import ImageCase
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.images import place_images
 from unmask.models.registry import LoadedModel, find_family

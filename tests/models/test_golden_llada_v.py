@@ -14,6 +14,12 @@ from torch import Tensor
 
 from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.golden import company
+from tests.support.golden_images import (
+    ImageCase,
+    assert_logged,
+    assert_serves_text_alone,
+    recorded_pixels,
+)
 from tests.support.llada_v import (
     BANNED,
     END,
@@ -27,7 +33,6 @@ from tests.support.llada_v import (
     raw_config,
     write,
 )
-from tests.support.sdar_vl import ImageCase
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.image_fits import Tiles
 from unmask.images import Pixels
@@ -66,7 +71,7 @@ def test_pixels_and_rows_of_images_are_those_of_the_reference(
 ) -> None:
     """Alone an image is tiles, and one of several is a square."""
     recorded = load_file(FOLDER / "forward.safetensors")
-    for index, pixels in enumerate(golden_pixels(TRAITS.of_number(number))):
+    for index, pixels in enumerate(recorded_pixels(FOLDER, TRAITS.of_number(number))):
         expected = recorded[f"{kind}.{index}"]
         assert pixels.data == recorded[f"{kind}.{index}.pixels"].numpy().tobytes()
         assert pixels.num_rows == len(expected)
@@ -287,9 +292,8 @@ def test_a_shape_of_two_that_keep_as_much_is_the_first_listed_by_width() -> None
 
 
 def assert_text_alone(loaded: LoadedModel, caplog: pytest.LogCaptureFixture, reason: str) -> None:
-    assert loaded.model.vision is None
-    assert loaded.info.images is None
-    assert any(re.search(reason, message) for message in caplog.messages), caplog.messages
+    assert_serves_text_alone(loaded)
+    assert_logged(caplog, reason)
     prompt = tuple(range(20, 30))
     sampling = SamplingParams(max_tokens=4, ignore_eos=True)
     assert len(run_alone(loaded, Request("a", prompt, sampling)).token_ids) == 4

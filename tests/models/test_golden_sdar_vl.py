@@ -9,10 +9,10 @@ import pytest
 
 from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.golden import company
+from tests.support.golden_images import ImageCase
 from tests.support.graphs import Recordings
 from tests.support.sdar_vl import (
     TRAITS,
-    ImageCase,
     golden_pixels,
     image_cases,
     load,

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.golden.make.relatives import block_loop
 from tests.golden.make.sdar_vl import draw_image
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.golden import company
+from tests.support.golden_images import assert_logged, in_file
 from tests.support.llada2_uni import (
     BEGIN,
     END,
@@ -33,7 +33,6 @@ from tests.support.llada2_uni import (
     write,
 )
 from tests.support.moe_reference import llada2
-from tests.support.sdar_vl import in_file
 from tests.support.tiny import VOCAB_SIZE
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.image_files import read_image
@@ -305,7 +304,7 @@ def test_what_is_not_supported_is_logged_and_text_is_served(
     with caplog.at_level(logging.WARNING):
         loaded = load(folder)
     assert loaded.info.images is None
-    assert any(re.search(reason, message) for message in caplog.messages), caplog.messages
+    assert_logged(caplog, reason)
 
 
 def test_a_processor_as_transformers_writes_it_is_taken(tmp_path: Path) -> None:

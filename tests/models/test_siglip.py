@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ pytest.importorskip("transformers.models.llava_onevision")
 
 from transformers import LlavaOnevisionConfig, SiglipVisionConfig
 
+from tests.support.golden_images import assert_logged, assert_serves_text_alone
 from tests.support.sdar_vl import (
     FOLDER,
     TILES,
@@ -31,7 +31,6 @@ from unmask.image_fits import Tiles
 from unmask.images import ImageTraits, Pixels
 from unmask.models.family import Model
 from unmask.models.inputs import Vision
-from unmask.models.registry import LoadedModel
 from unmask.models.vision.siglip_config import read_siglip_config
 from unmask.models.vision.siglip_traits import read_tile_traits
 
@@ -102,15 +101,6 @@ def test_the_tower_stays_in_the_dtype_of_the_model(tmp_path: Path, quantization:
         for options in ({"quantization": quantization}, {})
     )
     assert torch.equal(rows, expected)
-
-
-def assert_serves_text_alone(loaded: LoadedModel) -> None:
-    assert loaded.model.vision is None
-    assert loaded.info.images is None
-
-
-def assert_logged(caplog: pytest.LogCaptureFixture, pattern: str) -> None:
-    assert any(re.search(pattern, message) for message in caplog.messages), caplog.messages
 
 
 def changed(change: Change) -> dict[str, Tensor]:

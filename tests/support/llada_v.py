@@ -1,24 +1,21 @@
 """The golden LLaDA-V with its images and the answers of its reference."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tests.support.golden import sampling_of
-from tests.support.sdar_vl import ImageCase, in_file
+from tests.support.golden_images import recorded_cases, recorded_pixels
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.image_files import read_image
 from unmask.image_fits import Square, Tiles
-from unmask.images import ImageTraits, Pixels, place_images
+from unmask.images import ImageTraits
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import Request
 
 FOLDER = GOLDEN / "llada_v"
-NUM_IMAGES = 5
 # Special tokens of the tiny tokenizer, the last but the end and the mask.
 TAGS = (
     *("<|startoftext|>", "<|endoftext|>", "<|start_header_id|>", "<|end_header_id|>"),
@@ -34,6 +31,8 @@ TRAITS = ImageTraits(
     sees_itself=False,
     fit_of_several=Square(20, 3, (127, 127, 127)),
 )
+golden_pixels = partial(recorded_pixels, FOLDER, TRAITS)
+image_cases = partial(recorded_cases, FOLDER, TRAITS)
 
 
 def raw_config(**changes: Any) -> dict[str, Any]:
@@ -54,24 +53,3 @@ def load(folder: Path, **config: Any) -> LoadedModel:
     """The checkpoint in a folder, in float32 on a CPU by default."""
     options = {"dtype": "float32", "device": "cpu"} | config
     return load_model(ModelConfig(str(folder), **options), DecodingConfig())
-
-
-def golden_pixels(traits: ImageTraits = TRAITS) -> list[Pixels]:
-    """The recorded images as the model takes each."""
-    recorded = load_file(FOLDER / "forward.safetensors")
-    return [read_image(in_file(recorded[f"image.{i}"]), traits) for i in range(NUM_IMAGES)]
-
-
-def image_cases() -> list[ImageCase]:
-    """All recorded answers."""
-    golden = json.loads((FOLDER / "golden.json").read_text())
-    cases = list[ImageCase]()
-    for case in golden["cases"]:
-        fitted = TRAITS.of_number(len(case["images"]))
-        pixels = golden_pixels(fitted)
-        shown = [pixels[index] for index in case["images"]]
-        prompt, images = place_images(case["prompt"], shown, fitted)
-        sampling = sampling_of(golden, case["settings"])
-        request = Request(case["name"], prompt, sampling, images=images)
-        cases.append(ImageCase(case["name"], request, case["tokens"], case["forwards"]))
-    return cases
