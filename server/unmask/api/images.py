@@ -58,6 +58,7 @@ async def read_images(backend: Backend, sent: Iterable[SentImage]) -> Images:
 
 
 def _check(found: Sequence[SentImage], traits: ImageTraits | None) -> ImageTraits:
+    """The way that the model takes each; raises `InvalidRequest` if it does not, or not so many."""
     if traits is None:
         raise InvalidRequest(f"{found[0].field}: this model takes no images", field=found[0].field)
     if len(found) > MAX_IMAGES:
