@@ -80,6 +80,7 @@ def in_tokens(request: Request) -> Request:
     return replace(request, prompt_token_ids=tuple(ids), images=())
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("changes", [{}, {"overlap": True, "steps_ahead": 2}], ids=str)
 def test_answers_are_those_of_the_tokens_that_images_are(
