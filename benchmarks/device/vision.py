@@ -11,13 +11,13 @@ from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings, timed
 from unmask.models.vision.gemma4 import (
     ClippedLinear,
+    Gemma4Tower,
     Standardization,
     TowerAttention,
     TowerLayer,
     TowerMlp,
-    VisionTower,
 )
-from unmask.models.vision.gemma4_config import NUM_AXES, VisionConfig, read_vision_config
+from unmask.models.vision.gemma4_config import NUM_AXES, Gemma4VisionConfig, read_gemma4_config
 from unmask.models.vision.vision_config import NUM_COLOURS
 
 TEXT_SIZE = 2816  # of DiffusionGemma-26B-A4B
@@ -58,7 +58,7 @@ def measure(
     fields: dict[str, Any], rows: int, columns: int, ceilings: Ceilings, device: torch.device
 ) -> dict[str, Any]:
     """Time of one image in bfloat16, its floor by FLOPs and bytes, and memory beside weights."""
-    config = read_vision_config({"vision_config": fields})
+    config = read_gemma4_config({"vision_config": fields})
     assert config is not None
     tower = random_tower(config, TEXT_SIZE, device)
     size = config.cell
@@ -85,20 +85,20 @@ def measure(
     }
 
 
-def num_weights(config: VisionConfig) -> int:
+def num_weights(config: Gemma4VisionConfig) -> int:
     """Numbers in the matrices of a layer."""
     heads = config.num_heads + config.num_kv_heads
     columns = 2 * heads * config.head_dim + 3 * config.intermediate_size
     return config.hidden_size * columns
 
 
-def num_flops(config: VisionConfig, num_patches: int) -> int:
+def num_flops(config: Gemma4VisionConfig, num_patches: int) -> int:
     """Operations of products and of attention over all patches."""
     attention = 4 * num_patches**2 * config.num_heads * config.head_dim
     return config.num_layers * (2 * num_patches * num_weights(config) + attention)
 
 
-def random_tower(config: VisionConfig, num_outputs: int, device: torch.device) -> VisionTower:
+def random_tower(config: Gemma4VisionConfig, num_outputs: int, device: torch.device) -> Gemma4Tower:
     """A tower of a configuration in bfloat16."""
     width, heads = config.hidden_size, config.num_heads * config.head_dim
     kv_heads = config.num_kv_heads * config.head_dim
@@ -134,7 +134,7 @@ def random_tower(config: VisionConfig, num_outputs: int, device: torch.device) -
         )
         for _ in range(config.num_layers)
     ]
-    return VisionTower(
+    return Gemma4Tower(
         config=config,
         patches=weights(width, NUM_COLOURS * config.patch_size**2),
         positions=weights(NUM_AXES, config.num_positions, width),

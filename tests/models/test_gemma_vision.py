@@ -25,8 +25,8 @@ from unmask.image_fits import Cells
 from unmask.images import ImageTraits
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.registry import LoadedModel, load_model
-from unmask.models.vision.gemma4_config import read_vision_config
-from unmask.models.vision.gemma4_traits import read_image_traits
+from unmask.models.vision.gemma4_config import read_gemma4_config
+from unmask.models.vision.gemma4_traits import read_cell_traits
 
 FOLDER = GOLDEN / "dgemma_images"
 NUM_IMAGES = 3
@@ -91,9 +91,9 @@ def test_rows_in_fewer_bits_are_near(golden: dict[str, Tensor], dtype: torch.dty
 
 def test_a_checkpoint_says_how_it_takes_images() -> None:
     raw = raw_config()
-    assert read_image_traits(raw, FOLDER) == TRAITS
+    assert read_cell_traits(raw, FOLDER) == TRAITS
     raw["text_config"]["use_bidirectional_attention"] = None
-    traits = read_image_traits(raw, FOLDER)
+    traits = read_cell_traits(raw, FOLDER)
     assert traits is not None
     assert not traits.sees_itself
 
@@ -186,7 +186,7 @@ def test_frequencies_of_the_tower_may_be_saved(tmp_path: Path) -> None:
 
 
 def test_what_a_configuration_leaves_out_is_as_in_transformers() -> None:
-    vision = read_vision_config({"vision_config": {}})
+    vision = read_gemma4_config({"vision_config": {}})
     assert vision is not None
     config = Gemma4VisionConfig()
     assert (vision.hidden_size, vision.intermediate_size) == (768, config.intermediate_size)
@@ -201,7 +201,7 @@ def test_what_a_configuration_leaves_out_is_as_in_transformers() -> None:
 def test_the_published_configuration_is_read() -> None:
     published = Path(__file__).parent.parent / "published" / "diffusion-gemma-26b.json"
     raw = json.loads(published.read_text())["config"]
-    traits = read_image_traits(raw, FOLDER.parent)
+    traits = read_cell_traits(raw, FOLDER.parent)
     assert traits == ImageTraits(258880, (255999,), (258882,), Cells(48, 280), sees_itself=True)
 
 
@@ -238,7 +238,7 @@ def test_images_alone_are_refused_for_an_odd_configuration(
 def test_tokens_of_images_are_in_the_vocabulary(change: dict[str, int]) -> None:
     message = f"{next(iter(change))} .* is not in a vocabulary of 512"
     with pytest.raises(InvalidCheckpoint, match=message):
-        read_image_traits(raw_config() | change, FOLDER)
+        read_cell_traits(raw_config() | change, FOLDER)
 
 
 PROCESSOR = {"patch_size": 4, "pooling_kernel_size": 3}
@@ -246,7 +246,7 @@ PROCESSOR = {"patch_size": 4, "pooling_kernel_size": 3}
 
 def traits_with(folder: Path, file: str, content: object) -> ImageTraits | None:
     (folder / file).write_text(json.dumps(content))
-    return read_image_traits(raw_config() | {"vision_soft_tokens_per_image": 60}, folder)
+    return read_cell_traits(raw_config() | {"vision_soft_tokens_per_image": 60}, folder)
 
 
 def test_the_number_of_rows_is_of_the_processor_else_of_the_configuration(tmp_path: Path) -> None:
@@ -297,4 +297,4 @@ def test_images_are_refused_for_a_processor_that_is_not_supported(
 def test_images_are_refused_for_a_processor_that_is_broken(tmp_path: Path) -> None:
     (tmp_path / "processor_config.json").write_text("{")
     with pytest.raises(InvalidCheckpoint, match=r"processor_config\.json is not JSON"):
-        read_image_traits(raw_config(), tmp_path)
+        read_cell_traits(raw_config(), tmp_path)

@@ -21,8 +21,8 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.gemma_config import FIELDS, GemmaConfig, Span, read_config
 from unmask.models.moe import take_stacked_experts
 from unmask.models.rope import rope_tables
-from unmask.models.vision.gemma4_traits import read_image_traits
-from unmask.models.vision.gemma4_weights import take_tower
+from unmask.models.vision.gemma4_traits import read_cell_traits
+from unmask.models.vision.gemma4_weights import take_gemma4_tower
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.linear.ops import Linear, make_linear
@@ -143,7 +143,7 @@ class _Reader:
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder:
     config = read_config(raw)
-    vision = take_tower(raw, config.hidden_size, weights)
+    vision = take_gemma4_tower(raw, config.hidden_size, weights)
     weights.drop_copy("lm_head.weight", f"{DECODER}embed_tokens.weight")
     reader = _Reader(config, weights)
     embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
@@ -219,5 +219,5 @@ FAMILY = Family(
     read_schedule,
     verified="logits and rows of images to 1e-4, of transformers' code on tiny random checkpoints",
     model_types=("diffusion_gemma",),
-    images=read_image_traits,
+    images=read_cell_traits,
 )

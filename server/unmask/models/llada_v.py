@@ -8,7 +8,7 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, TokenId, Traits
 from unmask.models.vision.llava_config import READ, read_llava_sizes, read_llava_traits
-from unmask.models.vision.siglip_weights import Names, take_tower
+from unmask.models.vision.siglip_weights import Names, take_siglip_tower
 from unmask.models.weights import Weights
 
 BLOCK_LENGTH = 128
@@ -88,7 +88,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
         prefixes=(TOWER, PROJECTOR, NEWLINE, "model.faster_token"),
         unread=(*(f"{INNER}{part}" for part in unread), "model.faster_token"),
     )
-    vision = take_tower(sizes, names, raw["hidden_size"], weights)
+    vision = take_siglip_tower(sizes, names, raw["hidden_size"], weights)
     decoder = llada_hf.build(raw, weights, num_positions)
     decoder.vision = vision
     return decoder

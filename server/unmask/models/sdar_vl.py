@@ -9,7 +9,7 @@ from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.vision.siglip_config import PACKING, RATIO, SHAPES, read_sizes
 from unmask.models.vision.siglip_traits import read_tile_traits
-from unmask.models.vision.siglip_weights import Names, take_tower
+from unmask.models.vision.siglip_weights import Names, take_siglip_tower
 from unmask.models.vision.vision_config import NAME as VISION
 from unmask.models.weights import Weights
 
@@ -60,7 +60,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     text: RawConfig = {"tie_word_embeddings": raw.get("tie_word_embeddings")}
     text |= without_nulls(raw[TEXT])
     sizes = read_sizes(raw) if weights.with_images else None
-    vision = take_tower(sizes, NAMES, text["hidden_size"], weights)
+    vision = take_siglip_tower(sizes, NAMES, text["hidden_size"], weights)
     # A prefix that all tensors have was left out when they were opened.
     prefix = PREFIX if any(name.startswith(PREFIX) for name in weights.names) else ""
     decoder = sdar.build(text, weights, num_positions, prefix=prefix)

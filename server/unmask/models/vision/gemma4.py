@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size
-from unmask.models.vision.gemma4_config import HALVES, NUM_AXES, VisionConfig
+from unmask.models.vision.gemma4_config import HALVES, NUM_AXES, Gemma4VisionConfig
 from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
 
 
@@ -120,10 +120,10 @@ class Standardization:
 
 
 @dataclass(frozen=True, slots=True)
-class VisionTower:
+class Gemma4Tower:
     """Weights of the tower, and images to rows of a prompt."""
 
-    config: VisionConfig
+    config: Gemma4VisionConfig
     patches: Tensor  # [C, 3 * P * P], projection of the colours of a patch
     positions: Tensor  # [2, num_positions, C], embeddings of columns, then of rows
     layers: Sequence[TowerLayer]

@@ -46,7 +46,7 @@ FIELDS = ConfigFields(
 
 
 @dataclass(frozen=True, slots=True)
-class VisionConfig:
+class Gemma4VisionConfig:
     """Sizes of the vision tower, its norm epsilon and RoPE."""
 
     hidden_size: int
@@ -69,7 +69,7 @@ class VisionConfig:
         return self.patch_size * self.pooling
 
 
-def read_vision_config(raw: RawConfig) -> VisionConfig | None:
+def read_gemma4_config(raw: RawConfig) -> Gemma4VisionConfig | None:
     """Vision configuration of a `config.json`, if it has one; raises `InvalidCheckpoint`."""
     fields = vision_fields(raw, FIELDS, DEFAULTS)
     if fields is None:
@@ -82,7 +82,7 @@ def read_vision_config(raw: RawConfig) -> VisionConfig | None:
             f"config.json: {NAME}.head_dim {fields['head_dim']} is no multiple of "
             f"{NUM_AXES * HALVES}"
         )
-    return VisionConfig(
+    return Gemma4VisionConfig(
         hidden_size=fields["hidden_size"],
         intermediate_size=fields["intermediate_size"],
         num_layers=fields["num_hidden_layers"],

@@ -8,7 +8,7 @@ from unmask.images import ImageTraits
 from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import Range
 from unmask.models.family import RawConfig, TokenId
-from unmask.models.vision.gemma4_config import read_vision_config
+from unmask.models.vision.gemma4_config import read_gemma4_config
 from unmask.models.vision.processor import USUAL, check_processor, find_processor, token_of
 from unmask.models.vision.vision_config import NUM_COLOURS
 
@@ -30,12 +30,12 @@ PROCESSOR = USUAL.joined(
 ROWS = Range(1, 2**14)
 
 
-def read_image_traits(raw: RawConfig, folder: Path, _: TokenId | None = None) -> ImageTraits | None:
+def read_cell_traits(raw: RawConfig, folder: Path, _: TokenId | None = None) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
     None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
     """
-    vision = read_vision_config(raw)
+    vision = read_gemma4_config(raw)
     if vision is None:
         return None
     rows = raw.get("vision_soft_tokens_per_image", DEFAULT_ROWS)

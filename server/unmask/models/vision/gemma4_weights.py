@@ -7,13 +7,13 @@ from unmask.models.family import RawConfig
 from unmask.models.vision.fitting import Shapes, fits, leave_out
 from unmask.models.vision.gemma4 import (
     ClippedLinear,
+    Gemma4Tower,
     Standardization,
     TowerAttention,
     TowerLayer,
     TowerMlp,
-    VisionTower,
 )
-from unmask.models.vision.gemma4_config import NUM_AXES, VisionConfig, read_vision_config
+from unmask.models.vision.gemma4_config import NUM_AXES, Gemma4VisionConfig, read_gemma4_config
 from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 
@@ -26,13 +26,13 @@ NORMS = (
 BOUNDS = ("input_min", "input_max", "output_min", "output_max")
 
 
-def take_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> VisionTower | None:
+def take_gemma4_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> Gemma4Tower | None:
     """The vision tower of a checkpoint with rows of `num_outputs`, in the dtype of `weights`.
 
     Quantized weights are dequantized. None, with a logged reason, if tensors do not fit the
     configuration; None if there are none, or if `weights` are read without images.
     """
-    config = read_vision_config(raw) if weights.with_images else None
+    config = read_gemma4_config(raw) if weights.with_images else None
     if config is not None and any(name.startswith(TOWER) for name in weights.names):
         shapes = _shapes(config, num_outputs)
         if fits(shapes, weights, PREFIXES):
@@ -41,7 +41,7 @@ def take_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> VisionTowe
     return None
 
 
-def _shapes(config: VisionConfig, num_outputs: int) -> Shapes:
+def _shapes(config: Gemma4VisionConfig, num_outputs: int) -> Shapes:
     """Shapes of all tensors by name."""
     c, width = config, config.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
@@ -72,7 +72,7 @@ def _shapes(config: VisionConfig, num_outputs: int) -> Shapes:
     return named | {PROJECTION: (num_outputs, width)}
 
 
-def _read(config: VisionConfig, shapes: Shapes, weights: Weights) -> VisionTower:
+def _read(config: Gemma4VisionConfig, shapes: Shapes, weights: Weights) -> Gemma4Tower:
     """The tower of tensors that fit."""
 
     def take(name: str) -> Tensor:
@@ -107,7 +107,7 @@ def _read(config: VisionConfig, shapes: Shapes, weights: Weights) -> VisionTower
     standardization = None
     if config.is_standardized:
         standardization = Standardization(take("std_bias"), take("std_scale"))
-    tower = VisionTower(
+    tower = Gemma4Tower(
         config=config,
         patches=take("patch_embedder.input_proj.weight"),
         positions=take("patch_embedder.position_embedding_table"),

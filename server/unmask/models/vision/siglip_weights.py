@@ -26,7 +26,7 @@ class Names:
     unread: tuple[str, ...]  # beginnings of those behind the layers that are read, or of videos
 
 
-def take_tower(
+def take_siglip_tower(
     sizes: TowerSizes | None, names: Names, num_outputs: int, weights: Weights
 ) -> SiglipTower | None:
     """The vision tower of a checkpoint with rows of `num_outputs`, in the dtype of `weights`.
