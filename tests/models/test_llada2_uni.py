@@ -340,9 +340,18 @@ def test_experts_in_eight_bits_by_their_own_code_are_refused(tmp_path: Path) -> 
         load(tmp_path)
 
 
-@pytest.mark.parametrize("offset", [0.5, -1, VOCAB_SIZE + NUM_CODES + 1])
-def test_an_offset_outside_the_vocabulary_is_refused(tmp_path: Path, offset: float) -> None:
-    with pytest.raises(InvalidCheckpoint, match="image_token_offset"):
+@pytest.mark.parametrize(
+    ("offset", "reason"),
+    [
+        (0.5, "must be a whole number"),
+        (0, "must be a whole number"),
+        (VOCAB_SIZE + NUM_CODES + 1, f"{VOCAB_SIZE + NUM_CODES + 1} is above vocab_size"),
+    ],
+)
+def test_an_offset_outside_the_vocabulary_is_refused(
+    tmp_path: Path, offset: float, reason: str
+) -> None:
+    with pytest.raises(InvalidCheckpoint, match=f"image_token_offset {reason}"):
         load(write(tmp_path, raw=raw_config(image_token_offset=offset)))
 
 

@@ -61,6 +61,7 @@ RANGES: Mapping[str, Range] = {
     "hidden_size": _WIDTH,
     "high_freq_factor": _FACTOR,
     "image_size": Range(1, 2**12),
+    "image_token_offset": Range(1, 2**22),
     "intermediate_size": Range(1, 2**20),
     "layer_norm_eps": Range(0, 1, real=True),
     "llama_4_scaling_beta": Range(0, 1e6, real=True),
@@ -115,6 +116,7 @@ LISTS: Mapping[str, type] = {"layer_types": str, "mlp_only_layers": int, "moe_la
 OBJECTS = ("per_layer_config",)
 # Fields of which the first must not be larger, or be a multiple of the second.
 NOT_ABOVE = (
+    ("image_token_offset", "vocab_size"),
     ("num_experts_per_tok", "num_experts"),
     ("num_experts_per_tok", "num_local_experts"),
     ("patch_size", "image_size"),

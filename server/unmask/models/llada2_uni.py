@@ -8,7 +8,7 @@ from dataclasses import replace
 from unmask.models import llada2
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.vision.image_tokenizer_traits import OFFSET, num_text_ids, read_patch_traits
+from unmask.models.vision.image_tokenizer_traits import OFFSET, read_patch_traits
 from unmask.models.vision.image_tokenizer_weights import take_image_tokenizer
 from unmask.models.weights import Weights
 
@@ -54,8 +54,7 @@ def is_own(raw: RawConfig) -> bool:
 
 def traits(raw: RawConfig) -> Traits:
     """LLaDA2.0's, of the tokens of text."""
-    vocab_size = num_text_ids(raw) if is_own(raw) else None
-    return replace(llada2.traits(raw), can_edit=False, can_mix=False, vocab_size=vocab_size)
+    return replace(llada2.traits(raw), can_edit=False, can_mix=False, vocab_size=raw.get(OFFSET))
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:

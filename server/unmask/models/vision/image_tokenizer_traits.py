@@ -6,15 +6,13 @@ from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Patches
 from unmask.images import ImageTraits, SizeTokens
 from unmask.models.config_fields import ConfigFields
-from unmask.models.config_values import Range
 from unmask.models.family import RawConfig, TokenId
 from unmask.models.hub import IMAGE_TOKENIZER
 from unmask.models.vision.image_tokenizer_config import read_image_tokenizer_config
 from unmask.models.vision.processor import PLAIN, check_processor, find_processor
 from unmask.models.vision.siglip_config import COLOURS
 
-OFFSET = "image_token_offset"  # the token of the first code
-OFFSETS = Range(1, 2**22)
+OFFSET = "image_token_offset"  # the token of the first code, behind those of text
 # Tokens of the published tokenizer; heights and widths are told by those of a number.
 BEGIN, SIZES_END, END, NUMBER = "<|image|>", "<boi>", "<|/image|>", "<|reserved_token_{}|>"
 MAX_NUMBER = 2048
@@ -41,16 +39,6 @@ PROCESSOR = ConfigFields(
 )
 
 
-def num_text_ids(raw: RawConfig) -> int:
-    """Tokens of text, which those of images follow; raises `InvalidCheckpoint`."""
-    offset = raw[OFFSET]
-    if not OFFSETS.holds(offset) or offset > raw["vocab_size"]:
-        raise InvalidCheckpoint(
-            f"config.json: {OFFSET} {offset!r:.40} is not in a vocabulary of {raw['vocab_size']}"
-        )
-    return int(offset)
-
-
 def read_patch_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTraits | None:
     """The way that the checkpoint in a folder, with the `config.json` `raw`, takes images.
 
@@ -59,7 +47,7 @@ def read_patch_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageT
     config = read_image_tokenizer_config(folder)
     if config is None:
         return None
-    if num_text_ids(raw) + config.num_codes > raw["vocab_size"]:
+    if raw[OFFSET] + config.num_codes > raw["vocab_size"]:
         raise InvalidCheckpoint(
             f"{config.num_codes} tokens of images behind {OFFSET} {raw[OFFSET]} are more than the "
             f"vocabulary of {raw['vocab_size']} has"
