@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.golden import company
+from tests.support.golden_images import ImageCase
 from tests.support.graphs import Recordings
 from tests.support.nemotron_vlm import (
     FOLDER,
@@ -24,7 +25,6 @@ from tests.support.nemotron_vlm import (
     raw_config,
     write,
 )
-from tests.support.sdar_vl import ImageCase
 from unmask.errors import InvalidCheckpoint
 from unmask.images import place_images
 from unmask.models.checkpoint import Checkpoint

@@ -1,7 +1,6 @@
 """Pixtral's tower against transformers', and text alone where its configuration is another."""
 
 import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.support.golden_images import assert_logged, assert_serves_text_alone
 from tests.support.nemotron_vlm import (
     FOLDER,
     LINES,
@@ -149,15 +149,6 @@ def test_only_models_with_images_rename_them(loaded: LoadedModel, tmp_path: Path
     """A checkpoint whose images are not taken has the template's own type."""
     text = load(write(tmp_path, raw_config(vision_config=None)))
     assert (text.tokenizer.image_type, loaded.tokenizer.image_type) == ("image", "image_url")
-
-
-def assert_serves_text_alone(loaded: LoadedModel) -> None:
-    assert loaded.model.vision is None
-    assert loaded.info.images is None
-
-
-def assert_logged(caplog: pytest.LogCaptureFixture, pattern: str) -> None:
-    assert any(re.search(pattern, message) for message in caplog.messages), caplog.messages
 
 
 CHANGES: list[tuple[Change, str]] = [

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,18 @@ from tokenizers import Tokenizer as FastTokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from tests.support.golden import sampling_of
-from tests.support.sdar_vl import ImageCase, in_file
+from tests.support.golden_images import recorded_cases, recorded_pixels
 from tests.support.tiny import GOLDEN, MASK_ID
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.image_files import read_image
 from unmask.image_fits import Lines
-from unmask.images import ImageTraits, Pixels, place_images
+from unmask.images import ImageTraits
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import Request
 
 FOLDER = GOLDEN / "nemotron_vlm"
-NUM_IMAGES = 4
 LINES = Lines(8, 1400)
 TRAITS = ImageTraits(18, (18,), (21,), LINES, sees_itself=False, part_type="image_url")
+golden_pixels = partial(recorded_pixels, FOLDER, TRAITS)
+image_cases = partial(recorded_cases, FOLDER, TRAITS)
 # Tokens 18 to 21, as in the published tokenizer.
 TAGS = "<|image_start|>", "<|image_pad|>", "<|image_break|>", "<|image_end|>"
 # Images are told by the authors' type of a part alone.
@@ -82,22 +81,3 @@ def load(folder: Path, **config: Any) -> LoadedModel:
     """The checkpoint in a folder, in float32 on a CPU by default."""
     options = {"dtype": "float32", "device": "cpu"} | config
     return load_model(ModelConfig(str(folder), **options), DecodingConfig())
-
-
-def golden_pixels() -> list[Pixels]:
-    """The recorded images as the model takes them."""
-    recorded = load_file(FOLDER / "forward.safetensors")
-    return [read_image(in_file(recorded[f"image.{i}"]), TRAITS) for i in range(NUM_IMAGES)]
-
-
-def image_cases() -> list[ImageCase]:
-    """All recorded answers."""
-    golden, pixels = json.loads((FOLDER / "golden.json").read_text()), golden_pixels()
-    cases = list[ImageCase]()
-    for case in golden["cases"]:
-        shown = [pixels[index] for index in case["images"]]
-        prompt, images = place_images(case["prompt"], shown, TRAITS)
-        sampling = sampling_of(golden, case["settings"])
-        request = Request(case["name"], prompt, sampling, images=images)
-        cases.append(ImageCase(case["name"], request, case["tokens"], case["forwards"]))
-    return cases

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -41,3 +42,17 @@ class Projector:
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [..., C] of the text model."""
         return self.second(F.gelu(self.first(x)))
+
+
+@dataclass(frozen=True, slots=True)
+class PatchRotation:
+    """Cosines and sines [T, 1, D / 2] of patches in float32: of rows, then of columns."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __call__(self, heads: Tensor) -> Tensor:
+        """Heads [T, H, D], turned in float32: each dimension with that half a head behind it."""
+        first, second = heads.float().chunk(2, -1)
+        turned = first * self.cos - second * self.sin, second * self.cos + first * self.sin
+        return torch.cat(turned, -1).to(heads.dtype)

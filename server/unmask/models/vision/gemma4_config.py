@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
-from unmask.models.vision.vision_config import NAME, vision_fields
+from unmask.models.vision.vision_config import refused, vision_fields
 
 NUM_AXES, HALVES = 2, 2  # RoPE turns pairs of each half of a head, one for an axis
 # Defaults of transformers' class, which configurations leave out.
@@ -76,12 +75,9 @@ def read_gemma4_config(raw: RawConfig) -> Gemma4VisionConfig | None:
         return None
     rope = fields.get("rope_parameters", {})
     if not isinstance(rope, Mapping):
-        raise InvalidCheckpoint(f"config.json: {NAME}.rope_parameters must be an object")
+        raise refused("rope_parameters must be an object")
     if fields["head_dim"] % (NUM_AXES * HALVES):
-        raise InvalidCheckpoint(
-            f"config.json: {NAME}.head_dim {fields['head_dim']} is no multiple of "
-            f"{NUM_AXES * HALVES}"
-        )
+        raise refused(f"head_dim {fields['head_dim']} is no multiple of {NUM_AXES * HALVES}")
     return Gemma4VisionConfig(
         hidden_size=fields["hidden_size"],
         intermediate_size=fields["intermediate_size"],

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from unmask.image_cubic import LOWEST, STEPS, UPPER
 from unmask.image_fits import Size
-from unmask.models.vision.pixtral_config import TURNED, PixtralConfig
-from unmask.models.vision.qwen import DEVIATION, MEAN, PatchRotation
-from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
+from unmask.models.layers import PatchRotation
+from unmask.models.vision.pixtral_config import PixtralConfig
+from unmask.models.vision.vision_config import DEVIATION, LARGEST, MEAN, NUM_COLOURS, TURNED
 from unmask_kernels.layers.ops import rms_norm
 
 EPS = 1e-5  # of the tower's norms, which no configuration has

@@ -6,9 +6,9 @@ from typing import Any
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
-from unmask.models.config_values import Range, without_nulls
+from unmask.models.config_values import RANGES, without_nulls
 from unmask.models.family import RawConfig
-from unmask.models.vision.vision_config import NAME, NUM_COLOURS, vision_fields
+from unmask.models.vision.vision_config import NUM_COLOURS, TURNED, refused, vision_fields
 
 MERGE, ROPE, ACTIVATION = "spatial_merge_size", "rope_parameters", "hidden_act"
 THETA = 10_000.0
@@ -43,8 +43,6 @@ BESIDE: Mapping[str, tuple[Any, ...]] = {
     "projector_hidden_act": ("gelu",),
     "vision_feature_layer": (-1,),
 }
-SIDES = Range(1, 64)
-TURNED = 4  # parts of a head that RoPE has: two of rows, two of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +73,14 @@ def read_pixtral_config(raw: RawConfig) -> PixtralConfig | None:
         return None
     width, heads = fields["hidden_size"], fields["num_attention_heads"]
     if width % (TURNED * heads):
-        raise _refused(f"hidden_size {width} is no multiple of {TURNED} num_attention_heads")
+        raise refused(f"hidden_size {width} is no multiple of {TURNED} num_attention_heads")
     if fields.get("head_dim", width // heads) * heads != width:
-        raise _refused(f"head_dim {fields['head_dim']} is not hidden_size / num_attention_heads")
+        raise refused(f"head_dim {fields['head_dim']} is not hidden_size / num_attention_heads")
     if fields.get(ACTIVATION) is None:  # it would be another one
-        raise _refused(f"{ACTIVATION} is not there, and transformers' default is not supported")
+        raise refused(f"{ACTIVATION} is not there, and transformers' default is not supported")
     side = raw.get(MERGE)
-    if not SIDES.holds(side):
-        raise InvalidCheckpoint(f"config.json: {MERGE} must be a {SIDES}, got {side!r:.40}")
+    if not RANGES[MERGE].holds(side):
+        raise InvalidCheckpoint(f"config.json: {MERGE} must be a {RANGES[MERGE]}, got {side!r:.40}")
     rope = without_nulls(fields.get(ROPE) or {})
     return PixtralConfig(
         hidden_size=width,
@@ -90,13 +88,9 @@ def read_pixtral_config(raw: RawConfig) -> PixtralConfig | None:
         num_layers=fields["num_hidden_layers"],
         num_heads=heads,
         patch_size=fields["patch_size"],
-        unit_side=int(raw[MERGE]),
+        unit_side=raw[MERGE],
         max_side=fields["image_size"],
         rope_theta=rope.get("rope_theta", fields.get("rope_theta", THETA)),
         num_outputs=raw["hidden_size"],
         projector_eps=raw["rms_norm_eps"],
     )
-
-
-def _refused(reason: str) -> InvalidCheckpoint:
-    return InvalidCheckpoint(f"config.json: {NAME}.{reason}")

@@ -7,7 +7,7 @@ from unmask.image_fits import Lines
 from unmask.images import ImageTraits
 from unmask.models.family import RawConfig, TokenId
 from unmask.models.vision.pixtral_config import read_pixtral_config
-from unmask.models.vision.vision_config import NAME
+from unmask.models.vision.vision_config import refused
 
 BEGIN, PAD, LINE_END, END = 18, 19, 20, 21
 # Token ids in `image_processing.py` of the authors, which no configuration has.
@@ -36,9 +36,8 @@ def read_line_traits(raw: RawConfig, token_id: TokenId) -> ImageTraits | None:
     fit = Lines(config.unit_size, MAX_SIDE)
     longest, _ = fit.scaled(MAX_SIDE, 1)
     if longest > config.max_side:
-        raise InvalidCheckpoint(
-            f"config.json: {NAME}.image_size {config.max_side} is less than the {longest} pixels "
-            "that images may have"
+        raise refused(
+            f"image_size {config.max_side} is less than the {longest} pixels that images may have"
         )
     return ImageTraits(
         *(BEGIN, (BEGIN,), (END,), fit),

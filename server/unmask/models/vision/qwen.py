@@ -14,28 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size
-from unmask.models.layers import BiasedLinear, Projector
-from unmask.models.vision.qwen_config import DEVIATION, MEAN, TURNED, QwenVisionConfig
-from unmask.models.vision.vision_config import LARGEST, NUM_COLOURS
+from unmask.models.layers import BiasedLinear, PatchRotation, Projector
+from unmask.models.vision.qwen_config import QwenVisionConfig
+from unmask.models.vision.vision_config import DEVIATION, LARGEST, MEAN, NUM_COLOURS, TURNED
 from unmask_kernels.layers.ops import rms_norm
 
 EPS, THETA = 1e-6, 10_000.0  # which no configuration has
 Windows = Sequence[Tensor]
 """Patches [W, N] of windows of one size, for each size that windows of an image have."""
-
-
-@dataclass(frozen=True, slots=True)
-class PatchRotation:
-    """Cosines and sines [T, 1, D / 2] of patches in float32: of rows, then of columns."""
-
-    cos: Tensor
-    sin: Tensor
-
-    def __call__(self, heads: Tensor) -> Tensor:
-        """Heads [T, H, D], turned in float32: each dimension with that half a head behind it."""
-        first, second = heads.float().chunk(2, -1)
-        turned = first * self.cos - second * self.sin, second * self.cos + first * self.sin
-        return torch.cat(turned, -1).to(heads.dtype)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
-from unmask.models.vision.vision_config import NAME, NUM_COLOURS, vision_fields
+from unmask.models.vision.vision_config import NUM_COLOURS, TURNED, refused, vision_fields
 
 FULL = "fullatt_block_indexes"  # layers without windows
 # Defaults of the authors' class, which are Qwen2.5-VL's.
@@ -33,9 +32,6 @@ FIELDS = ConfigFields(
         "model_type": ("lladavision", "qwen2_5_vl", "qwen2_5_vl_vision"),
     },
 )
-# Of colours, of the largest: CLIP's.
-MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-TURNED = 4  # parts of a head that RoPE has: two of rows, two of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +62,14 @@ def read_qwen_config(raw: RawConfig) -> QwenVisionConfig | None:
         return None
     width, heads, depth = fields["hidden_size"], fields["num_heads"], fields["depth"]
     if width % (TURNED * heads):
-        raise _refused(f"hidden_size {width} is no multiple of {TURNED} num_heads {heads}")
+        raise refused(f"hidden_size {width} is no multiple of {TURNED} num_heads {heads}")
     layers = fields[FULL]
     is_list = isinstance(layers, list) and all(type(layer) is int for layer in layers)
     if not is_list or not all(0 <= layer < depth for layer in layers):
-        raise _refused(f"{FULL} must list some of {depth} layers, got {layers!r:.60}")
+        raise refused(f"{FULL} must list some of {depth} layers, got {layers!r:.60}")
     unit = fields["patch_size"] * fields["spatial_merge_size"]
     if fields["window_size"] < unit:
-        raise _refused(f"window_size {fields['window_size']} is less than a unit of {unit} pixels")
+        raise refused(f"window_size {fields['window_size']} is less than a unit of {unit} pixels")
     return QwenVisionConfig(
         hidden_size=width,
         intermediate_size=fields["intermediate_size"],
@@ -86,7 +82,3 @@ def read_qwen_config(raw: RawConfig) -> QwenVisionConfig | None:
         unit_side=fields["spatial_merge_size"],
         window_side=fields["window_size"] // unit,
     )
-
-
-def _refused(reason: str) -> InvalidCheckpoint:
-    return InvalidCheckpoint(f"config.json: {NAME}.{reason}")

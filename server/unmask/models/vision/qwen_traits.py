@@ -17,8 +17,8 @@ from unmask.models.vision.processor import (
     read_processor,
     token_of,
 )
-from unmask.models.vision.qwen_config import DEVIATION, MEAN, read_qwen_config
-from unmask.models.vision.vision_config import NAME
+from unmask.models.vision.qwen_config import read_qwen_config
+from unmask.models.vision.vision_config import DEVIATION, MEAN, refused
 
 TOKEN, PAD = "image_token_id", "<|image_pad|>"
 SIZE, LEAST, MOST = "size", "shortest_edge", "longest_edge"
@@ -51,9 +51,8 @@ def read_unit_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTr
     if config is None:
         return None
     if config.num_outputs != (hidden := raw["text_config"]["hidden_size"]):
-        raise InvalidCheckpoint(
-            f"config.json: {NAME}.out_hidden_size is {config.num_outputs}, but the text model has "
-            f"rows of {hidden}"
+        raise refused(
+            f"out_hidden_size is {config.num_outputs}, but the text model has rows of {hidden}"
         )
     processor = read_processor(folder, DEFAULTS)
     sizes = {

@@ -10,7 +10,7 @@ from unmask.image_fits import Size, Tiles
 from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import Range
 from unmask.models.family import RawConfig
-from unmask.models.vision.vision_config import MIDDLE, NAME, NUM_COLOURS, vision_fields
+from unmask.models.vision.vision_config import MIDDLE, NUM_COLOURS, refused, vision_fields
 
 SHAPES, RATIO = "image_grid_pinpoints", "vision_aspect_ratio"
 # Defaults of transformers' classes, which configurations leave out.
@@ -91,9 +91,7 @@ def read_siglip_config(
         return None
     heads, width = fields["num_attention_heads"], fields["hidden_size"]
     if width % heads:
-        raise InvalidCheckpoint(
-            f"config.json: {NAME}.hidden_size {width} is no multiple of num_attention_heads {heads}"
-        )
+        raise refused(f"hidden_size {width} is no multiple of num_attention_heads {heads}")
     return SiglipConfig(
         hidden_size=width,
         intermediate_size=fields["intermediate_size"],

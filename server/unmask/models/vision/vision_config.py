@@ -12,6 +12,9 @@ NAME = "vision_config"
 NUM_COLOURS = 3
 LARGEST = 255.0  # value of a colour
 MIDDLE = 0.5  # of the largest: mean and deviation of colours in SigLIP
+# The same in CLIP, for each colour.
+MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+TURNED = 4  # parts of a head that RoPE of patches has: two of rows, two of columns
 
 
 def vision_fields(
@@ -30,6 +33,11 @@ def vision_fields(
     if beside is not None:
         check_fields({name: raw.get(name) for name in beside}, ConfigFields(accepted=beside))
     return object_fields(raw, NAME, known, defaults)
+
+
+def refused(reason: str) -> InvalidCheckpoint:
+    """The error for a vision configuration; `reason` begins with a field of it."""
+    return InvalidCheckpoint(f"{CONFIG}: {NAME}.{reason}")
 
 
 def object_fields(
