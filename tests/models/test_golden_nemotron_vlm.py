@@ -62,6 +62,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_passes(
         assert passes == case.forwards  # no last block was cut to what is missing
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -126,6 +127,7 @@ def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
     assert used == [0, 0, 32]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_steps_with_images_replay_no_graph_and_others_do(
     loaded: LoadedModel, overlap: bool
@@ -156,6 +158,7 @@ def test_a_verified_draft_is_what_the_model_writes_token_by_token(
         assert len(set(ar.token_ids)) > 1
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 0.8, "seed": 5}, {"logprobs": 2}])
 def test_every_kind_of_request_may_have_images(
     loaded: LoadedModel, sampling: dict[str, Any]
