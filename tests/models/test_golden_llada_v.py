@@ -132,6 +132,20 @@ def test_refinements_end_where_the_answer_does(loaded: LoadedModel) -> None:
         assert len(refinement.tokens) == refinement.span[1] - refinement.span[0]
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_refinements_have_nothing_behind_a_known_end(loaded: LoadedModel, case: ImageCase) -> None:
+    """Neither the masks that stay there nor tokens that were filled before the end."""
+    options = RefinementOptions(every=1, tokens=True)
+    answer = run_alone(loaded, replace(case.request, refinements=options))
+    assert answer.token_ids == case.tokens
+    for refinement in answer.refinements:
+        assert refinement.tokens is not None
+        known = [token.token_id for token in refinement.tokens if token.resolved]
+        assert loaded.info.mask_token_id not in known
+        assert END not in known[:-1]
+        assert END not in known or refinement.tokens[-1].token_id == END
+
+
 def test_an_answer_that_goes_on_after_its_end_is_filled(loaded: LoadedModel) -> None:
     case = CASES[0]
     sampling = replace(case.request.sampling, ignore_eos=True)

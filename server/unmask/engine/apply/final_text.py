@@ -163,9 +163,9 @@ def _refinement(session: Session, options: RefinementOptions) -> Refinement | No
     start = max(sequence.block_start, sequence.num_prompt)
     end = min(sequence.block_end, sequence.last_end)
     masked = sequence.masked[start:end]
-    if sequence.decoding.stops_at_end:  # what stays a mask is no part of the answer
-        left = ~masked & (sequence.tokens[start:end] == sequence.mask_token_id)
-        end -= int(left.sum())
+    if sequence.decoding.stops_at_end:  # nothing behind an end is part of the answer
+        is_end = np.isin(sequence.tokens[start:end], list(sequence.decoding.stop_ids)) & ~masked
+        end = start + int(is_end.argmax()) + 1 if is_end.any() else end
         masked = sequence.masked[start:end]
     ids = np.where(masked, sequence.guess[start:end], sequence.tokens[start:end]).tolist()
     is_open = (masked & ~sequence.accepted[start:end]).tolist()
