@@ -65,7 +65,8 @@ def test_text_ends_before_the_first_stop_string_or_with_it(
     text: str, stops: list[str], size: int, keeps_stop: bool
 ) -> None:
     token_ids, shown, stopped = TOKENIZER.encode(text), "", None
-    assembler = TextAssembler(TOKENIZER, tuple(stops), keeps_stop=keeps_stop)
+    kept = tuple(stops) if keeps_stop else ()
+    assembler = TextAssembler(TOKENIZER, tuple(stops), kept=kept)
     for start in range(0, max(1, len(token_ids)), size):
         chunk = token_ids[start : start + size]
         piece = assembler.push(chunk, last=start + size >= len(token_ids))

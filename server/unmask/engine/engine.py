@@ -26,7 +26,7 @@ from unmask.engine.schedule.deadlines import Deadlines
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.prefix_cache import shares_prefixes
-from unmask.engine.schedule.requests import Counted, RequestResolver, Resolved
+from unmask.engine.schedule.requests import Counted, RequestResolver
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.step_metrics import (
@@ -164,11 +164,12 @@ class Engine:
         assert request.request_id not in self._sessions, "request ids are unique"
         resolved = self.resolver.resolve(request)
         sequence = Sequence(request, resolved.decoding, self.loaded.info, resolved.structure)
+        sampling = request.sampling
         text = TextAssembler(
             self.loaded.tokenizer,
-            self._stops(request, resolved),
-            keeps_stop=request.sampling.include_stop_str_in_output,
-            min_tokens=request.sampling.min_tokens or 0,
+            self._stops(request),
+            kept=sampling.stop if sampling.include_stop_str_in_output else (),
+            min_tokens=sampling.min_tokens or 0,
         )
         self.scheduler.add(sequence)
         session = Session(sequence, text, self.loaded.tokenizer)
@@ -179,12 +180,11 @@ class Engine:
         else:
             session.go_on(counted)
 
-    def _stops(self, request: Request, resolved: Resolved) -> tuple[str, ...]:
+    def _stops(self, request: Request) -> tuple[str, ...]:
         """Texts that end an answer: the request's, and the model's where an EOS would, too."""
         sampling, own = request.sampling, self.loaded.info.end_text
-        if own is None or sampling.ignore_eos or request.template or resolved.parts:
-            return sampling.stop
-        return (*sampling.stop, own)
+        goes_on = sampling.ignore_eos or sampling.grammar is not None or request.template
+        return sampling.stop if own is None or goes_on else (*sampling.stop, own)
 
     def load_decides(self, request_id: str) -> Literal["mode", "block_length"] | None:
         """The parameter that the load decides for a request, or has decided; None if it has all."""

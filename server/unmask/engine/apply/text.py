@@ -23,17 +23,17 @@ class TextAssembler:
         tokenizer: Tokenizer,
         stops: tuple[str, ...],
         *,
-        keeps_stop: bool = False,
+        kept: tuple[str, ...] = (),
         min_tokens: int = 0,
     ) -> None:
-        """With `keeps_stop`, the stop string that matched is the end of the text.
+        """Of the `stops`, those `kept` stay in the text where they match.
 
         None matches in the text of the first `min_tokens`.
         """
         self._decoder = tokenizer.stream()
         self._num_early = min_tokens  # tokens that are still to come
         self._stops = stops
-        self._keeps_stop = keeps_stop
+        self._kept = kept
         self._held = ""
 
     def push(self, token_ids: list[int], *, last: bool) -> TextPiece:
@@ -61,7 +61,7 @@ class TextAssembler:
 
     def _up_to(self, at: int, stop: str) -> str:
         """Held text up to a stop string at `at`."""
-        return self._held[: at + len(stop)] if self._keeps_stop else self._held[:at]
+        return self._held[: at + len(stop)] if stop in self._kept else self._held[:at]
 
     def _first_stop(self) -> tuple[int, str] | None:
         matches = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
