@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as FastTokenizer
+from torch import Tensor
 from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast
 
 from tests.golden.make.modern_bert import PUBLISHED, SIZES
@@ -21,11 +23,13 @@ from tests.support.graphs import Recordings, in_turn
 from tests.support.tiny import MASK_ID, VOCAB_SIZE
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
+from unmask.grammar import Regex
 from unmask.models.config_fields import check_fields
 from unmask.models.config_values import check_values
 from unmask.models.modern_bert import FIELDS
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
+from unmask_kernels import dispatch
 
 CLS_ID, SEP_ID, PAD_ID = 508, 509, 510
 # The conversations of dLLM, on which its checkpoints were trained.
@@ -215,11 +219,17 @@ def test_text_that_ends_answers_is_a_stop_string_that_nobody_asked_for(golden: L
     asked = SamplingParams(max_tokens=24, stop_token_ids=(300,))
     whole = run_alone(golden, Request("a", (1, 2, 3), asked)).text
     end = whole[3:6]
+    cut = whole[: whole.index(end)]
+    kept = replace(asked, include_stop_str_in_output=True)
     ending = replace(golden, info=replace(golden.info, end_text=end))
     for params, text, reason in (
-        (asked, whole[: whole.index(end)], None),
-        (replace(asked, stop=(end,)), whole[: whole.index(end)], end),
+        (asked, cut, None),
+        (replace(asked, bad_words=("nowhere",)), cut, None),
+        (kept, cut, None),
+        (replace(asked, stop=(end,)), cut, end),
+        (replace(kept, stop=(end,)), cut + end, end),
         (replace(asked, ignore_eos=True), whole, None),
+        (replace(asked, grammar=Regex(re.escape(end))), end, None),
     ):
         answer = run_alone(ending, Request("a", (1, 2, 3), params))
         assert answer.finish is not None
@@ -270,6 +280,16 @@ def test_steps_of_both_kinds_of_layers_are_replayed(golden: LoadedModel) -> None
     for request in requests:
         expected = run_alone(golden, request)
         assert answers[request.request_id].essence == expected.essence
+
+
+def test_a_tied_head_with_a_bias_holds_the_embedding_once(tmp_path: Path) -> None:
+    write(tmp_path)
+    with dispatch.backend("triton"):  # which packs no head
+        model = load(tmp_path).model
+    held = [*vars(model).values(), model.lm_head.weight]
+    tables = [value for value in held if isinstance(value, Tensor) and len(value) == VOCAB_SIZE]
+    assert len(tables) == 2
+    assert len({table.untyped_storage().data_ptr() for table in tables}) == 1
 
 
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])

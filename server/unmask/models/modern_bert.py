@@ -124,16 +124,18 @@ class ModernBert:
             weights.drop_copy("decoder.weight", embedding)
             weights.note_shared(embedding, "the LM head")
         self._embedding = weights.take(embedding, (vocab_size, hidden))
+        head = self._embedding if is_tied else weights.take("decoder.weight", (vocab_size, hidden))
+        self._has_head_bias = raw.get("decoder_bias", True)
+        if self._has_head_bias:
+            head = with_bias(head, weights.take("decoder.bias", (vocab_size,)))
+            if is_tied:  # held once, as columns of the head
+                self._embedding = head[:, :hidden]
         self._embedding_norm = _take_norm(raw, weights, "model.embeddings.norm")
         self._layers = [_take_layer(raw, weights, i, span) for i, span in enumerate(spans)]
         self._norm = _take_norm(raw, weights, "model.final_norm")
         bias = bool(raw.get("classifier_bias"))
         self._dense = weights.take_linear(["head.dense"], [hidden], hidden, bias=bias)
         self._head_norm = _take_norm(raw, weights, "head.norm")
-        head = self._embedding if is_tied else weights.take("decoder.weight", (vocab_size, hidden))
-        self._has_head_bias = raw.get("decoder_bias", True)
-        if self._has_head_bias:
-            head = with_bias(head, weights.take("decoder.bias", (vocab_size,)))
         self.lm_head = make_linear(weights.cut_head(head))
         weights.check_all_taken()
 
