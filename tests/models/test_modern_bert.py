@@ -20,6 +20,7 @@ from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.forward import full, logits_of
 from tests.support.golden import load_golden
 from tests.support.graphs import Recordings, in_turn
+from tests.support.lora import draw_pairs, linear_modules, merged, read_weights, write_adapter
 from tests.support.tiny import MASK_ID, VOCAB_SIZE
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
@@ -280,6 +281,25 @@ def test_steps_of_both_kinds_of_layers_are_replayed(golden: LoadedModel) -> None
     for request in requests:
         expected = run_alone(golden, request)
         assert answers[request.request_id].essence == expected.essence
+
+
+def test_an_adapter_is_merged_and_refused_for_a_tied_embedding(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    model, weights = write(base), read_weights(base)
+    embedding = "model.embeddings.tok_embeddings"
+    modules = [module for module in linear_modules(weights) if module != embedding]
+    pairs = draw_pairs(weights, modules)
+    model.load_state_dict(merged(weights, pairs), strict=False)
+    adapter = str(write_adapter(tmp_path / "adapter", pairs))
+    ids = torch.arange(40)
+    with torch.no_grad():
+        expected = model(input_ids=ids[None]).logits[0]
+    logits = logits_of(load(base, adapter=(adapter,)), ids, full(40))
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+    saved = {f"{embedding}.weight": weights[f"{embedding}.weight"]}
+    write_adapter(tmp_path / "adapter", pairs, saved, modules_to_save=["tok_embeddings"])
+    with pytest.raises(InvalidCheckpoint, match="is adapted, but it is the LM head too"):
+        load(base, adapter=(adapter,))
 
 
 def test_a_tied_head_with_a_bias_holds_the_embedding_once(tmp_path: Path) -> None:
