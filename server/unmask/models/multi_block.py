@@ -23,10 +23,10 @@ def _part(text: str) -> re.Pattern[str]:
 
 
 TRAINED = _part("mbd")
-# Training that is known, and what of it is not served.
+# Training that a name tells, and what it was for.
 PLAIN = {
-    CDLM: "CDLM: block-causal attention is",
-    D2F: "D2F: block-causal attention and several open blocks are",
+    CDLM: "CDLM: block-causal attention",
+    D2F: "D2F: block-causal attention and several open blocks",
 }
 WRITES_CODE = re.compile(r"code", re.I)
 SHORT = 4  # positions of a block, of which a quarter is filled by one
@@ -74,7 +74,7 @@ def warn_of_training(name: str, sampling: SamplingParams, attention: AttentionPa
         return  # D2F, with its own attention, or d3LLM
     if (reason := next((PLAIN[part] for part in PLAIN if part.search(name)), None)) is not None:
         logger.warning(
-            "%s was trained for %s not supported; it is served as the model that it was made from",
+            "%s was trained for %s; it is served without, as the model that it was made from",
             name,
             reason,
         )
