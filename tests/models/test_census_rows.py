@@ -215,12 +215,30 @@ def test_void_padding_is_refused_by_its_name(source: str, name: str, tmp_path: P
         load(tmp_path / name, source, {})
 
 
+@pytest.mark.parametrize(
+    ("source", "name", "row"),
+    [
+        ("sdar", "RCD-SDAR-8B-b64-Thinking", "RCD"),
+        ("llada", "RCD-LLaDA-8B-Instruct", "RCD"),
+        ("llada", "dLLM-Var", "dLLM-Var"),
+    ],
+)
+def test_a_model_of_another_s_class_is_refused_by_its_name(
+    source: str, name: str, row: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidCheckpoint, match=rf"{name} is not supported, as {row}.*rename"):
+        load(tmp_path / name, source, {})
+
+
 def test_an_adapter_for_void_padding_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match=r"dream-instruct-void is not supported.*padding"):
         load(tmp_path / "dream", "dream", {}, adapter=("akpon900/dream-instruct-void",))
 
 
-@pytest.mark.parametrize(("source", "name"), [("llada", "avoid-8b"), ("sdar", "void")])
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("llada", "avoid-8b"), ("sdar", "void"), ("sdar", "SeqD-SDAR-8B-b64-Thinking")],
+)
 def test_another_model_with_such_a_name_is_served(source: str, name: str, tmp_path: Path) -> None:
     assert load(tmp_path / name, source, {}).info.name == name
 

@@ -228,6 +228,23 @@ REFUSED = (
         named=re.compile(r"(?<![a-z0-9])void(padding)?(?![a-z0-9])", re.I),
     ),
     Published(
+        "RCD of SDAR and LLaDA",
+        ("SDARForCausalLM", "LLaDAModelLM"),
+        note="masks are mixed with the guesses of the step before, by their entropy (2601.22954)",
+        named=re.compile(r"(?<![a-z0-9])rcd(?![a-z0-9])", re.I),
+    ),
+    Published(
+        "dLLM-Var",
+        ("LLaDAModelLM",),
+        note="blocks are added one at a time, with no masks behind the next one (2510.24605)",
+        named=re.compile(r"(?<![a-z0-9])dllm[-_]?var(?![a-z0-9])", re.I),
+    ),
+    Published(
+        "RemeDi-Instruct",
+        ("RemeDiModelLM",),
+        note="a second stream of layers chooses what is masked again",
+    ),
+    Published(
         "Adapters alone: D2F, linear_spec_lora, I-DLM's",
         note="no models by themselves: `--adapter` merges them, and linear_spec_lora is read "
         "beside the weights of Nemotron",
