@@ -252,6 +252,7 @@ REFUSED = (
     Published("Mercury 2, Gemini Diffusion, Seed Diffusion", note="weights are not published"),
     Published("DUO", ("DUO",), note="uniform noise and time conditioning"),
     Published("SEDD, RADD", note="scores of a ratio, not logits of a token"),
+    Published("TESS 2", note="a simplex over all tokens, not masks"),
     Published("LangFlow", note="flows of embeddings, not masks"),
     Published("Esoteric LM", note=RESEARCH),
     Published(
