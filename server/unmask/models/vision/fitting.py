@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from unmask.models.adapted import AdaptedTensor
 from unmask.models.copies import Stored
+from unmask.models.layers import BiasedLinear, LayerNorm
 from unmask.models.shards import StoredTensor
 from unmask.models.weights import UNUSED, Weights
 
@@ -16,15 +19,38 @@ Shapes = Mapping[str, tuple[int, ...]]
 logger = logging.getLogger(__name__)
 
 
-def fits(shapes: Shapes, weights: Weights, prefixes: tuple[str, ...]) -> bool:
-    """True if all tensors are there; else a reason is logged.
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Tensors of a vision tower that fit, each of which is taken once, by its name."""
+
+    shapes: Shapes
+    weights: Weights
+
+    def take(self, name: str) -> Tensor:
+        """A tensor, in the dtype of the weights."""
+        return self.weights.take(name, self.shapes[name])
+
+    def linear(self, *joined: str) -> BiasedLinear:
+        """Layers side by side as one, each of a matrix or a convolution's kernels [N, ...]."""
+        weights = [self.take(f"{name}.weight").flatten(1) for name in joined]
+        biases = [self.take(f"{name}.bias") for name in joined]
+        return BiasedLinear(torch.cat(weights), torch.cat(biases))
+
+    def norm(self, name: str, eps: float) -> LayerNorm:
+        """A norm with a bias."""
+        return LayerNorm(self.take(f"{name}.weight"), self.take(f"{name}.bias"), eps)
+
+
+def fitted(shapes: Shapes, weights: Weights, prefixes: tuple[str, ...]) -> Fitted | None:
+    """Tensors of these shapes; None, with a logged reason, if one is not there.
 
     No other tensor may have a name that begins with one of the `prefixes`.
     """
     problem = next(_problems(shapes, weights, prefixes), None)
-    if problem is not None:
-        logger.warning("images are not taken, as the vision tower is not read: %s", problem)
-    return problem is None
+    if problem is None:
+        return Fitted(shapes, weights)
+    logger.warning("images are not taken, as the vision tower is not read: %s", problem)
+    return None
 
 
 def leave_out(weights: Weights, prefixes: tuple[str, ...]) -> None:

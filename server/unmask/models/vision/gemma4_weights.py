@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from unmask.models.family import RawConfig
-from unmask.models.vision.fitting import Shapes, fits, leave_out
+from unmask.models.vision.fitting import Fitted, Shapes, fitted, leave_out
 from unmask.models.vision.gemma4 import (
     ClippedLinear,
     Gemma4Tower,
@@ -34,9 +34,9 @@ def take_gemma4_tower(raw: RawConfig, num_outputs: int, weights: Weights) -> Gem
     """
     config = read_gemma4_config(raw) if weights.with_images else None
     if config is not None and any(name.startswith(TOWER) for name in weights.names):
-        shapes = _shapes(config, num_outputs)
-        if fits(shapes, weights, PREFIXES):
-            return _read(config, shapes, weights)
+        found = fitted(_shapes(config, num_outputs), weights, PREFIXES)
+        if found is not None:
+            return _read(config, found)
     leave_out(weights, PREFIXES)
     return None
 
@@ -72,11 +72,11 @@ def _shapes(config: Gemma4VisionConfig, num_outputs: int) -> Shapes:
     return named | {PROJECTION: (num_outputs, width)}
 
 
-def _read(config: Gemma4VisionConfig, shapes: Shapes, weights: Weights) -> Gemma4Tower:
+def _read(config: Gemma4VisionConfig, found: Fitted) -> Gemma4Tower:
     """The tower of tensors that fit."""
 
     def take(name: str) -> Tensor:
-        return weights.take(TOWER + name, shapes[TOWER + name])
+        return found.take(TOWER + name)
 
     def linear(name: str) -> ClippedLinear:
         bounds = [take(f"{name}.{bound}") for bound in BOUNDS] if config.is_clipped else []
@@ -113,7 +113,7 @@ def _read(config: Gemma4VisionConfig, shapes: Shapes, weights: Weights) -> Gemma
         positions=take("patch_embedder.position_embedding_table"),
         layers=[layer(index) for index in range(config.num_layers)],
         standardization=standardization,
-        projection=weights.take(PROJECTION, shapes[PROJECTION]),
+        projection=found.take(PROJECTION),
     )
-    leave_out(weights, PREFIXES)  # buffers without use
+    leave_out(found.weights, PREFIXES)  # buffers without use
     return tower

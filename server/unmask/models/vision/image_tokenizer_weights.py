@@ -8,8 +8,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import RawConfig
 from unmask.models.hub import IMAGE_TOKENIZER
-from unmask.models.layers import BiasedLinear, LayerNorm
-from unmask.models.vision.fitting import Shapes, fits, leave_out
+from unmask.models.vision.fitting import Fitted, Shapes, fitted, leave_out
 from unmask.models.vision.image_tokenizer import ImageTokenizer
 from unmask.models.vision.image_tokenizer_config import (
     ImageTokenizerConfig,
@@ -46,13 +45,13 @@ def take_image_tokenizer(
     except InvalidCheckpoint as error:
         logger.warning("images are not taken, as the image tokenizer is not read: %s", error)
         return None
-    shapes = _shapes(config)
     leave_out(beside, (UNREAD,))
-    if not fits(shapes, beside, (TOWER, CODES)):
+    found = fitted(_shapes(config), beside, (TOWER, CODES))
+    if found is None:
         return None
     offset = raw[OFFSET]
     tokens = embedding[offset : offset + config.num_codes]
-    tower = _read(config, shapes, beside, tokens)
+    tower = _read(config, found, tokens)
     beside.close()
     return tower
 
@@ -80,28 +79,18 @@ def _shapes(config: ImageTokenizerConfig) -> Shapes:
     return shapes
 
 
-def _read(
-    config: ImageTokenizerConfig, shapes: Shapes, weights: Weights, tokens: Tensor
-) -> ImageTokenizer:
+def _read(config: ImageTokenizerConfig, found: Fitted, tokens: Tensor) -> ImageTokenizer:
     """The image tokenizer of tensors that fit."""
-
-    def take(name: str) -> Tensor:
-        return weights.take(name, shapes[name])
-
-    def linear(name: str) -> BiasedLinear:
-        return BiasedLinear(take(f"{name}.weight").flatten(1), take(f"{name}.bias"))
-
-    def norm(name: str) -> LayerNorm:
-        return LayerNorm(take(f"{name}.weight"), take(f"{name}.bias"), config.layer_norm_eps)
+    take, linear, eps = found.take, found.linear, config.layer_norm_eps
 
     def layer(index: int) -> SiglipLayer:
         prefix = f"{TOWER}blocks.{index}."
         qkv, out, up, down = (linear(prefix + name) for name in LAYER)
         return SiglipLayer(
-            attention_norm=norm(f"{prefix}norm1"),
+            attention_norm=found.norm(f"{prefix}norm1", eps),
             qkv=qkv,
             out=out,
-            mlp_norm=norm(f"{prefix}norm2"),
+            mlp_norm=found.norm(f"{prefix}norm2", eps),
             up=up,
             down=down,
             num_heads=config.num_heads,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from unmask.models.vision.fitting import Shapes, fits, leave_out
+from unmask.models.vision.fitting import Fitted, Shapes, fitted, leave_out
 from unmask.models.vision.pixtral import PixtralLayer, PixtralProjector, PixtralTower
 from unmask.models.vision.pixtral_config import PixtralConfig
 from unmask.models.vision.vision_config import NUM_COLOURS
@@ -25,9 +25,9 @@ def take_pixtral_tower(config: PixtralConfig | None, weights: Weights) -> Pixtra
     """
     prefixes = TOWER, PROJECTOR
     if config is not None and any(name.startswith(prefixes) for name in weights.names):
-        shapes = _shapes(config)
-        if fits(shapes, weights, prefixes):
-            return _read(config, shapes, weights)
+        found = fitted(_shapes(config), weights, prefixes)
+        if found is not None:
+            return _read(config, found)
     leave_out(weights, prefixes)
     return None
 
@@ -54,11 +54,11 @@ def _layer(index: int) -> str:
     return f"{TOWER}transformer.layers.{index}."
 
 
-def _read(config: PixtralConfig, shapes: Shapes, weights: Weights) -> PixtralTower:
+def _read(config: PixtralConfig, found: Fitted) -> PixtralTower:
     """The tower of tensors that fit."""
 
     def take(name: str) -> Tensor:
-        return weights.take(f"{name}.weight", shapes[f"{name}.weight"])
+        return found.take(f"{name}.weight")
 
     def layer(index: int) -> PixtralLayer:
         prefix = _layer(index)

@@ -1,10 +1,8 @@
 """Tensors of Qwen2.5-VL's tower; a checkpoint that lacks one serves text alone."""
 
-from torch import Tensor
-
 from unmask.models.family import RawConfig
-from unmask.models.layers import BiasedLinear, Projector
-from unmask.models.vision.fitting import Shapes, fits, leave_out
+from unmask.models.layers import Projector
+from unmask.models.vision.fitting import Fitted, Shapes, fitted, leave_out
 from unmask.models.vision.qwen import QwenLayer, QwenTower
 from unmask.models.vision.qwen_config import QwenVisionConfig, read_qwen_config
 from unmask.models.vision.vision_config import NUM_COLOURS
@@ -24,9 +22,9 @@ def take_qwen_tower(raw: RawConfig, weights: Weights) -> QwenTower | None:
     """
     config = read_qwen_config(raw) if weights.with_images else None
     if config is not None and any(name.startswith(TOWER) for name in weights.names):
-        shapes = _shapes(config)
-        if fits(shapes, weights, (TOWER,)):
-            return _read(config, shapes, weights)
+        found = fitted(_shapes(config), weights, (TOWER,))
+        if found is not None:
+            return _read(config, found)
     leave_out(weights, (TOWER,))
     return None
 
@@ -47,14 +45,9 @@ def _shapes(config: QwenVisionConfig) -> Shapes:
     return shapes
 
 
-def _read(config: QwenVisionConfig, shapes: Shapes, weights: Weights) -> QwenTower:
+def _read(config: QwenVisionConfig, found: Fitted) -> QwenTower:
     """The tower of tensors that fit."""
-
-    def take(name: str) -> Tensor:
-        return weights.take(name, shapes[name])
-
-    def linear(name: str) -> BiasedLinear:
-        return BiasedLinear(take(f"{name}.weight"), take(f"{name}.bias"))
+    take, linear = found.take, found.linear
 
     def layer(index: int) -> QwenLayer:
         prefix = f"{TOWER}blocks.{index}."

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from unmask.models.layers import BiasedLinear, LayerNorm, Projector
-from unmask.models.vision.fitting import Shapes, fits, leave_out
+from unmask.models.layers import Projector
+from unmask.models.vision.fitting import Fitted, Shapes, fitted, leave_out
 from unmask.models.vision.siglip import SiglipLayer, SiglipTower
 from unmask.models.vision.siglip_config import SiglipConfig, TowerSizes
 from unmask.models.vision.vision_config import NUM_COLOURS
@@ -36,9 +33,9 @@ def take_siglip_tower(
     """
     if sizes is not None and any(name.startswith(names.prefixes) for name in weights.names):
         leave_out(weights, names.unread)
-        shapes = _shapes(sizes.config, names, num_outputs)
-        if fits(shapes, weights, names.prefixes):
-            return _read(sizes, names, shapes, weights)
+        found = fitted(_shapes(sizes.config, names, num_outputs), weights, names.prefixes)
+        if found is not None:
+            return _read(sizes, names, found)
     leave_out(weights, names.prefixes)
     return None
 
@@ -72,42 +69,30 @@ def _layer(names: Names, index: int) -> str:
     return f"{names.tower}encoder.layers.{index}."
 
 
-def _read(sizes: TowerSizes, names: Names, shapes: Shapes, weights: Weights) -> SiglipTower:
+def _read(sizes: TowerSizes, names: Names, found: Fitted) -> SiglipTower:
     """The tower of tensors that fit."""
-    config = sizes.config
-
-    def take(name: str) -> Tensor:
-        return weights.take(name, shapes[name])
-
-    def linear(*joined: str) -> BiasedLinear:
-        parts = [[take(f"{name}.{part}") for name in joined] for part in ("weight", "bias")]
-        weight, bias = (torch.cat(part) for part in parts)
-        return BiasedLinear(weight, bias)
-
-    def norm(name: str) -> LayerNorm:
-        return LayerNorm(take(f"{name}.weight"), take(f"{name}.bias"), config.layer_norm_eps)
+    config, linear, eps = sizes.config, found.linear, sizes.config.layer_norm_eps
 
     def layer(index: int) -> SiglipLayer:
         prefix = _layer(names, index)
         attention = f"{prefix}self_attn."
         return SiglipLayer(
-            attention_norm=norm(f"{prefix}layer_norm1"),
+            attention_norm=found.norm(f"{prefix}layer_norm1", eps),
             qkv=linear(*(attention + name for name in QKV)),
             out=linear(f"{attention}out_proj"),
-            mlp_norm=norm(f"{prefix}layer_norm2"),
+            mlp_norm=found.norm(f"{prefix}layer_norm2", eps),
             up=linear(f"{prefix}mlp.fc1"),
             down=linear(f"{prefix}mlp.fc2"),
             num_heads=config.num_heads,
         )
 
-    patches = linear(f"{_embeddings(names)}patch_embedding")
     first, second = names.projector
     return SiglipTower(
         config=config,
         tiles=sizes.tiles,
-        patches=BiasedLinear(patches.weight.flatten(1), patches.bias),
-        positions=take(f"{_embeddings(names)}position_embedding.weight"),
+        patches=linear(f"{_embeddings(names)}patch_embedding"),
+        positions=found.take(f"{_embeddings(names)}position_embedding.weight"),
         layers=[layer(index) for index in range(config.num_layers)],
         projector=Projector(linear(first), linear(second)),
-        newline=take(names.newline),
+        newline=found.take(names.newline),
     )
