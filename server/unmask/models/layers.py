@@ -56,3 +56,13 @@ class PatchRotation:
         first, second = heads.float().chunk(2, -1)
         turned = first * self.cos - second * self.sin, second * self.cos + first * self.sin
         return torch.cat(turned, -1).to(heads.dtype)
+
+
+def squares(x: Tensor, side: int) -> Tensor:
+    """Squares [..., N, C * S * S] of a map [..., H, W, C], from left to right and top to bottom.
+
+    Each channel has all places of a square side by side, as kernels of convolutions have.
+    """
+    *batch, height, width, channels = x.shape
+    parts = x.reshape(*batch, height // side, side, width // side, side, channels)
+    return parts.movedim((-3, -1), (-4, -3)).flatten(-3).flatten(-3, -2)

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size
-from unmask.models.layers import BiasedLinear
+from unmask.models.layers import BiasedLinear, squares
 from unmask.models.vision.image_tokenizer_config import ImageTokenizerConfig
 from unmask.models.vision.siglip import SiglipLayer
-from unmask.models.vision.vision_config import LARGEST, MIDDLE, NUM_COLOURS
+from unmask.models.vision.vision_config import LARGEST, MIDDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,12 @@ class ImageTokenizer:
         return (self.projection(x[0]).float() @ self.codes.T).argmax(1)
 
     def _embed(self, pixels: Tensor) -> Tensor:
-        """Embeddings [N, C] of patches; a colour has all pixels of a patch side by side."""
+        """Embeddings [N, C] of patches."""
         size, dtype = self.config.patch_size, self.patches.weight.dtype
         rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
         colours = (pixels.float() / LARGEST - MIDDLE) / MIDDLE
-        parts = colours.view(rows, size, columns, size, NUM_COLOURS)
-        patches = parts.permute(0, 2, 4, 1, 3).flatten(2).flatten(0, 1)
-        return self.patches(patches.to(dtype)) + self._positions(rows, columns).to(dtype)
+        patches = squares(colours, size).to(dtype)
+        return self.patches(patches) + self._positions(rows, columns).to(dtype)
 
     def _positions(self, rows: int, columns: int) -> Tensor:
         """Embeddings [N, C] of positions, between those of the square."""

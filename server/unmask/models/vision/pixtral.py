@@ -13,9 +13,9 @@ from torch import Tensor
 
 from unmask.image_cubic import LOWEST, STEPS, UPPER
 from unmask.image_fits import Size
-from unmask.models.layers import PatchRotation
+from unmask.models.layers import PatchRotation, squares
 from unmask.models.vision.pixtral_config import PixtralConfig
-from unmask.models.vision.vision_config import DEVIATION, LARGEST, MEAN, NUM_COLOURS, TURNED
+from unmask.models.vision.vision_config import DEVIATION, LARGEST, MEAN, TURNED
 from unmask_kernels.layers.ops import rms_norm
 
 EPS = 1e-5  # of the tower's norms, which no configuration has
@@ -61,14 +61,11 @@ class PixtralProjector:
     second: Tensor  # [H, H]
 
     def __call__(self, x: Tensor, size: Size, config: PixtralConfig) -> Tensor:
-        """Rows [N, H] of patches [T, C], of an image of as many units in height and width.
-
-        A channel has all patches of a unit side by side.
-        """
+        """Rows [N, H] of patches [T, C], of an image of as many units in height and width."""
         (rows, columns), side = size, config.unit_side
         normed = rms_norm(x, self.norm, config.projector_eps)
-        parts = normed.view(rows, side, columns, side, -1).permute(0, 2, 4, 1, 3)
-        merged = F.linear(parts.reshape(rows * columns, -1), self.merge)
+        units = squares(normed.view(rows * side, columns * side, -1), side)
+        merged = F.linear(units, self.merge)
         return F.linear(F.gelu(F.linear(merged, self.first)), self.second)
 
 
@@ -97,15 +94,13 @@ class PixtralTower:
         return self.projector(x, size, self.config).view(*size, -1)
 
     def _embed(self, pixels: Tensor) -> Tensor:
-        """Embeddings [T, C] of patches; a colour has all pixels of a patch side by side."""
-        size = self.config.patch_size
+        """Embeddings [T, C] of patches."""
         upper, lower = pixels.float().chunk(2)
         levels = (upper * UPPER + lower) / STEPS + LOWEST
         mean, deviation = (levels.new_tensor(part) for part in (MEAN, DEVIATION))
         colours = (levels / LARGEST - mean) / deviation
-        parts = colours.view(len(levels) // size, size, -1, size, NUM_COLOURS)
-        patches = parts.permute(0, 2, 4, 1, 3).flatten(2).flatten(0, 1)
-        return F.linear(patches.to(self.patches.dtype), self.patches)
+        patches = squares(colours, self.config.patch_size).to(self.patches.dtype)
+        return F.linear(patches, self.patches)
 
     def _rotation(self, rows: int, columns: int) -> PatchRotation:
         """Of a head's frequencies, every other one is for rows, and those between for columns."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size, Tiles
-from unmask.models.layers import BiasedLinear, LayerNorm, Projector
+from unmask.models.layers import BiasedLinear, LayerNorm, Projector, squares
 from unmask.models.vision.siglip_config import SiglipConfig
 from unmask.models.vision.tile_map import pack
 from unmask.models.vision.vision_config import LARGEST, MIDDLE, NUM_COLOURS
@@ -81,9 +81,8 @@ class SiglipTower:
         return self.projector(x)
 
     def _embed(self, tiles: Tensor) -> Tensor:
-        """Embeddings [B, T, C] of patches; a colour has all pixels of a patch side by side."""
+        """Embeddings [B, T, C] of patches."""
         side, size = self.config.side, self.config.patch_size
         colours = (tiles[:, : side * size, : side * size].float() / LARGEST - MIDDLE) / MIDDLE
-        parts = colours.view(len(tiles), side, size, side, size, NUM_COLOURS)
-        patches = parts.permute(0, 1, 3, 5, 2, 4).flatten(3).flatten(1, 2)
-        return self.patches(patches.to(self.positions.dtype)) + self.positions
+        patches = squares(colours, size).to(self.positions.dtype)
+        return self.patches(patches) + self.positions
