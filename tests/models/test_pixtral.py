@@ -243,7 +243,7 @@ def test_the_published_configuration_is_read() -> None:
     assert config is not None
     assert (config.unit_size, config.num_layers, config.num_outputs) == (28, 24, 4096)
     ids = dict(zip(TAGS, range(18, 22), strict=True))
-    traits = read_line_traits(raw, ids.get)
+    traits = read_line_traits(raw, FOLDER, ids.get)
     assert traits is not None
     assert traits.fit.num_rows(3000, 4000) == 38 * 51 - 1
 

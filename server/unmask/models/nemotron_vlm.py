@@ -3,13 +3,10 @@
 Rows of images are in the causal prefix, as text is, with positions that count on.
 """
 
-from pathlib import Path
-
-from unmask.images import ImageTraits
 from unmask.models import nemotron
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
-from unmask.models.family import Family, RawConfig, TokenId, Traits
+from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.vision.pixtral import PixtralLines
 from unmask.models.vision.pixtral_config import BESIDE, MERGE, read_pixtral_config
 from unmask.models.vision.pixtral_traits import LINE_END, PAD, read_line_traits
@@ -42,10 +39,6 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     return decoder
 
 
-def _images(raw: RawConfig, _folder: Path, token_id: TokenId) -> ImageTraits | None:
-    return read_line_traits(raw, token_id)
-
-
 FAMILY = Family(
     "nemotron-vlm",
     ("NemotronLabsDiffusionVLMModel",),
@@ -56,5 +49,5 @@ FAMILY = Family(
     "of ports of the authors' loops over them and Ministral 3, on a tiny checkpoint",
     model_types=("nemotron_labs_diffusion_vlm",),
     block_field="block_size",
-    images=_images,
+    images=read_line_traits,
 )

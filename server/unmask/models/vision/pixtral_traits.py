@@ -1,6 +1,7 @@
 """Images of a Nemotron-Labs-Diffusion-VLM checkpoint, whose processor is code with constants."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Lines
@@ -20,7 +21,7 @@ TOKENS: Mapping[str, int] = {
 MAX_SIDE = 1400  # pixels, the authors' default
 
 
-def read_line_traits(raw: RawConfig, token_id: TokenId) -> ImageTraits | None:
+def read_line_traits(raw: RawConfig, _folder: Path, token_id: TokenId) -> ImageTraits | None:
     """The way that a checkpoint with the `config.json` `raw` takes images.
 
     None if it has no vision tower. Raises `InvalidCheckpoint` if that is not supported.
