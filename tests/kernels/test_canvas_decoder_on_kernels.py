@@ -35,6 +35,7 @@ def test_logits_are_those_of_the_reference(tmp_path: Path, device: torch.device)
     assert torch.isfinite(soft).all()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_logits_after_images_are_those_of_the_reference(device: torch.device) -> None:
     """An image that is longer than a window, and one that is not."""

@@ -4,112 +4,57 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
-from tests.support.engines import Answer, make_engine, run_all, run_alone
-from tests.support.golden import company
+from tests.support.engines import make_engine, run_all
 from tests.support.golden_images import ImageCase
-from tests.support.graphs import Recordings
-from tests.support.llada_ui import (
-    FOLDER,
-    TRAITS,
-    golden_pixels,
-    image_cases,
-    load,
-    raw_config,
-    write,
+from tests.support.image_answers import (
+    assert_company_changes_nothing,
+    assert_golden,
+    assert_golden_in_company,
+    assert_images_replay_no_graph,
+    assert_pages_are_of_one_image,
+    cached_again,
+    company_options,
+    finish_alone,
 )
+from tests.support.llada_ui import MODEL
 from unmask.errors import InvalidCheckpoint, InvalidRequest
-from unmask.images import place_images
 from unmask.models.registry import LoadedModel, find_family
-from unmask.types import Request, SamplingParams
 
-CASES = image_cases()
+CASES = MODEL.cases()
 IMAGE = {"type": "image"}
 PLACE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load(write(tmp_path_factory.mktemp("llada_ui"), raw_config()))
-
-
-def assert_golden(answers: dict[str, Answer], cases: list[ImageCase] = CASES) -> None:
-    assert {case.name: answers[case.name].token_ids for case in cases} == {
-        case.name: case.tokens for case in cases
-    }
+    return MODEL.load(MODEL.write(tmp_path_factory.mktemp("llada_ui"), MODEL.raw_config()))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
     loaded: LoadedModel, case: ImageCase
 ) -> None:
-    answers = run_all(make_engine(loaded), [case.request])
-    assert_golden(answers, [case])
-    finish = answers[case.name].finish
-    assert finish is not None
-    assert finish.usage.denoising_steps <= case.forwards
+    assert finish_alone(loaded, case).usage.denoising_steps <= case.forwards
 
 
 @pytest.mark.usual_cases(2)
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"prefix_cache": False},
-        {"overlap": True, "steps_ahead": 2},
-        {"max_batch_tokens": 40},
-        {"max_batch_tokens": 64, "page_size": 12, "overlap": True},
-        {"num_pages": 20},
-        {"speculation_rows": 64},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("changes", company_options(40), ids=str)
 def test_company_chunks_pages_and_overlap_change_nothing(
     loaded: LoadedModel, changes: dict[str, Any]
 ) -> None:
-    others = company(loaded, 3, seed=4)
-    engine = make_engine(loaded, **changes)
-    assert_golden(run_all(engine, [*(case.request for case in CASES), *others]))
+    assert_golden_in_company(loaded, CASES, changes)
 
 
 def test_prompts_whose_keys_are_cached_change_nothing(loaded: LoadedModel) -> None:
-    engine = make_engine(loaded)
-    requests = [case.request for case in CASES]
-    run_all(engine, requests)
-    again = run_all(engine, requests)
-    assert_golden(again)
-    for case in CASES:
-        finish = again[case.name].finish
-        assert finish is not None
-        assert finish.usage.cached_tokens == len(case.request.prompt_token_ids) // 32 * 32
-
-
-def shown(name: str, *which: int, **sampling: Any) -> Request:
-    """A prompt of the same text for any images."""
-    pixels = golden_pixels()
-    ids = list(range(30, 39))
-    for _ in which:
-        ids += [TRAITS.token_id, 40]
-    prompt, images = place_images(ids, [pixels[i] for i in which], TRAITS)
-    params = {"max_tokens": 12, "ignore_eos": True, **sampling}
-    return Request(name, prompt, SamplingParams(**params), images=images)
+    for case, num_cached in cached_again(loaded, CASES):
+        assert num_cached == len(case.request.prompt_token_ids) // 32 * 32
 
 
 def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
     """Pictures of as many rows, so that both prompts have the same tokens."""
-    one, other = shown("a", 1), shown("a", 3)
-    assert one.prompt_token_ids == other.prompt_token_ids
-    engine = make_engine(loaded)
-    first = run_all(engine, [one])["a"]
-    different = run_all(engine, [other])["a"]
-    again = run_all(engine, [one])["a"]
-    assert first.token_ids == again.token_ids
-    assert different.token_ids == run_alone(loaded, other).token_ids != first.token_ids
-    used = [
-        answer.finish.usage.cached_tokens for answer in (first, different, again) if answer.finish
-    ]
-    assert used == [0, 0, 32]
+    one, other = MODEL.shown("a", 1), MODEL.shown("a", 3)
+    assert_pages_are_of_one_image(loaded, one, other, 32)
 
 
 @pytest.mark.usual_cases(1)
@@ -117,13 +62,7 @@ def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
 def test_steps_with_images_replay_no_graph_and_others_do(
     loaded: LoadedModel, overlap: bool
 ) -> None:
-    recordings = Recordings()
-    engine = make_engine(
-        loaded, graphs=True, overlap=overlap, max_batch_tokens=70, recorder=recordings
-    )
-    recordings.num_replays = 0
-    assert_golden(run_all(engine, [case.request for case in CASES]))
-    assert recordings.num_replays > 0
+    assert_images_replay_no_graph(loaded, CASES, overlap=overlap)
 
 
 @pytest.mark.usual_cases(1)
@@ -141,19 +80,13 @@ def test_every_kind_of_request_may_have_images(
     loaded: LoadedModel, sampling: dict[str, Any]
 ) -> None:
     """Blocks of 32 begin with rows of images, which are computed again or kept."""
-    requests = [shown("one", 1, **sampling), shown("two", 2, 0, **sampling)]
-    requests += [shown("text", **sampling), CASES[0].request]
-    engine = make_engine(
-        loaded, graphs=True, overlap=True, max_batch_tokens=100, recorder=Recordings()
-    )
-    together = run_all(engine, requests)
-    for request in requests:
-        alone = run_alone(loaded, request)
-        assert together[request.request_id].essence == alone.essence
+    requests = [MODEL.shown("one", 1, **sampling), MODEL.shown("two", 2, 0, **sampling)]
+    requests += [MODEL.shown("text", **sampling), CASES[0].request]
+    assert_company_changes_nothing(loaded, requests)
 
 
 def renamed_head(to: str) -> dict[str, Any]:
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     tensors[to] = tensors.pop("model.lm_head.weight")
     return tensors
 
@@ -175,22 +108,24 @@ def renamed_head(to: str) -> dict[str, Any]:
 )
 def test_sections_of_rope_turn_nothing(rope: dict[str, Any], tmp_path: Path) -> None:
     """The plain index turns rows of images, as in the authors' model."""
-    raw = raw_config()
+    raw = MODEL.raw_config()
     raw["text_config"] |= rope
-    assert_golden(run_all(make_engine(load(write(tmp_path, raw))), [CASES[0].request]), CASES[:1])
+    assert_golden(
+        run_all(make_engine(MODEL.load(MODEL.write(tmp_path, raw))), [CASES[0].request]), CASES[:1]
+    )
 
 
 def test_the_head_may_be_where_the_authors_server_has_it(tmp_path: Path) -> None:
-    folder = write(tmp_path, raw_config(), renamed_head("lm_head.weight"))
-    assert_golden(run_all(make_engine(load(folder)), [CASES[0].request]), CASES[:1])
+    folder = MODEL.write(tmp_path, MODEL.raw_config(), renamed_head("lm_head.weight"))
+    assert_golden(run_all(make_engine(MODEL.load(folder)), [CASES[0].request]), CASES[:1])
 
 
 def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:
     """Nothing is tied by default, so the embedding is not taken in its place."""
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     del tensors["model.lm_head.weight"]
     with pytest.raises(InvalidCheckpoint, match=r"lm_head\.weight"):
-        load(write(tmp_path, raw_config(), tensors))
+        MODEL.load(MODEL.write(tmp_path, MODEL.raw_config(), tensors))
 
 
 @pytest.mark.parametrize(
@@ -203,10 +138,10 @@ def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:
 def test_fields_of_the_text_model_are_refused_by_name(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    raw = raw_config()
+    raw = MODEL.raw_config()
     raw["text_config"] |= change
     with pytest.raises(InvalidCheckpoint, match=message):
-        load(write(tmp_path, raw))
+        MODEL.load(MODEL.write(tmp_path, raw))
 
 
 def test_chats_are_written_as_the_authors_server_does(loaded: LoadedModel) -> None:

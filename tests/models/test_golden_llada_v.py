@@ -1,7 +1,5 @@
 """LLaDA-V's rows of images and answers are those of the reference, whatever else a step has."""
 
-import json
-import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,60 +7,27 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
-from tests.support.engines import Answer, make_engine, run_all, run_alone
-from tests.support.golden import company
-from tests.support.golden_images import (
-    ImageCase,
-    assert_logged,
-    assert_serves_text_alone,
-    recorded_pixels,
-)
-from tests.support.llada_v import (
-    BANNED,
-    END,
-    FOLDER,
-    PLACEHOLDER,
-    TILES,
-    TRAITS,
-    golden_pixels,
-    image_cases,
-    load,
-    raw_config,
-    write,
-)
+from tests.support.engines import make_engine, run_all, run_alone
+from tests.support.golden_images import ImageCase, recorded_pixels
+from tests.support.image_answers import assert_golden_in_company, finish_alone
+from tests.support.image_rows import rows_of
+from tests.support.llada_v import BANNED, END, MODEL, PLACEHOLDER, TILES, TRAITS
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.image_fits import Tiles
-from unmask.images import Pixels
-from unmask.models.checkpoint import Checkpoint
 from unmask.models.llada_v import SYSTEM
 from unmask.models.registry import LoadedModel, family_of
 from unmask.models.vision.llava_config import SIZES, read_llava_sizes
 from unmask.prompts import encode_chat
 from unmask.types import RefinementOptions, Request, SamplingParams
 
-CASES = image_cases()
+CASES = MODEL.cases()
 INNER = "model.vision_tower.vision_tower.vision_model."
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load(write(tmp_path_factory.mktemp("llada_v"), raw_config()))
-
-
-def assert_golden(answers: dict[str, Answer], cases: list[ImageCase] = CASES) -> None:
-    assert {case.name: answers[case.name].token_ids for case in cases} == {
-        case.name: case.tokens for case in cases
-    }
-
-
-def rows_of(loaded: LoadedModel, pixels: Pixels) -> Tensor:
-    vision = loaded.model.vision
-    assert vision is not None
-    data = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8)
-    return vision(data.view(pixels.height, pixels.width, 3), pixels.source)
+    return MODEL.load(MODEL.write(tmp_path_factory.mktemp("llada_v"), MODEL.raw_config()))
 
 
 @pytest.mark.parametrize(("kind", "number"), [("tiles", 1), ("square", 2)])
@@ -70,8 +35,8 @@ def test_pixels_and_rows_of_images_are_those_of_the_reference(
     loaded: LoadedModel, kind: str, number: int
 ) -> None:
     """Alone an image is tiles, and one of several is a square."""
-    recorded = load_file(FOLDER / "forward.safetensors")
-    for index, pixels in enumerate(recorded_pixels(FOLDER, TRAITS.of_number(number))):
+    recorded = MODEL.recorded()
+    for index, pixels in enumerate(recorded_pixels(MODEL.folder, TRAITS.of_number(number))):
         expected = recorded[f"{kind}.{index}"]
         assert pixels.data == recorded[f"{kind}.{index}.pixels"].numpy().tobytes()
         assert pixels.num_rows == len(expected)
@@ -83,10 +48,7 @@ def test_pixels_and_rows_of_images_are_those_of_the_reference(
 def test_a_request_alone_gets_the_tokens_of_the_reference_in_as_many_steps(
     loaded: LoadedModel, case: ImageCase
 ) -> None:
-    answers = run_all(make_engine(loaded), [case.request])
-    assert_golden(answers, [case])
-    finish = answers[case.name].finish
-    assert finish is not None
+    finish = finish_alone(loaded, case)
     assert (finish.reason, case.tokens[-1]) == ("stop", END)
     assert finish.usage.denoising_steps == case.forwards
 
@@ -97,9 +59,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_as_many_steps(
     ids=str,
 )
 def test_company_and_overlap_change_nothing(loaded: LoadedModel, changes: dict[str, Any]) -> None:
-    others = company(loaded, 3, seed=4)
-    engine = make_engine(loaded, **changes)
-    assert_golden(run_all(engine, [*(case.request for case in CASES), *others]))
+    assert_golden_in_company(loaded, CASES, changes)
 
 
 @pytest.mark.usual_cases(1)
@@ -219,10 +179,10 @@ def test_log_probabilities_are_those_of_the_tokens_up_to_the_end(loaded: LoadedM
 
 
 def test_a_folder_without_a_tokenizer_takes_token_ids_alone(tmp_path: Path) -> None:
-    folder = write(tmp_path, raw_config())
+    folder = MODEL.write(tmp_path, MODEL.raw_config())
     for path in folder.glob("token*"):
         path.unlink()
-    loaded = load(folder)
+    loaded = MODEL.load(folder)
     assert loaded.info.images is None
     assert not loaded.tokenizer.has_chat_template
 
@@ -266,14 +226,9 @@ def test_images_have_their_places_and_squares_where_they_are_several(loaded: Loa
     assert ids.count(PLACEHOLDER) == 30
 
 
-def opened(folder: Path, **changes: Any) -> Checkpoint:
-    (folder / "config.json").write_text(json.dumps(raw_config(**changes)))
-    return Checkpoint.open(folder)
-
-
 def test_the_family_is_told_by_the_class_or_the_model_type(tmp_path: Path) -> None:
-    assert family_of(opened(tmp_path)).name == "llada-v"
-    assert family_of(opened(tmp_path, architectures=None)).name == "llada-v"
+    assert family_of(MODEL.opened(tmp_path)).name == "llada-v"
+    assert family_of(MODEL.opened(tmp_path, architectures=None)).name == "llada-v"
 
 
 def test_sizes_and_shapes_are_those_of_the_published_tower() -> None:
@@ -281,7 +236,7 @@ def test_sizes_and_shapes_are_those_of_the_published_tower() -> None:
     names = "model/siglip2-so400m-patch14-384", "google/siglip-so400m-patch14-384"
     for tower in names:
         for shapes in (listed, "(1x1),...,(6x6)"):
-            raw = raw_config(
+            raw = MODEL.raw_config(
                 mm_vision_tower=tower,
                 mm_hidden_size=1152,
                 image_grid_pinpoints=shapes,
@@ -299,15 +254,13 @@ def test_sizes_and_shapes_are_those_of_the_published_tower() -> None:
 
 
 def test_a_shape_of_two_that_keep_as_much_is_the_first_listed_by_width() -> None:
-    raw = raw_config(image_grid_pinpoints="(1x2),...,(2x3)")
+    raw = MODEL.raw_config(image_grid_pinpoints="(1x2),...,(2x3)")
     sizes = read_llava_sizes(raw)
     assert sizes is not None
     assert sizes.tiles.shapes == ((40, 20), (60, 20), (40, 40), (60, 40))
 
 
-def assert_text_alone(loaded: LoadedModel, caplog: pytest.LogCaptureFixture, reason: str) -> None:
-    assert_serves_text_alone(loaded)
-    assert_logged(caplog, reason)
+def assert_writes(loaded: LoadedModel) -> None:
     prompt = tuple(range(20, 30))
     sampling = SamplingParams(max_tokens=4, ignore_eos=True)
     assert len(run_alone(loaded, Request("a", prompt, sampling)).token_ids) == 4
@@ -338,15 +291,18 @@ def assert_text_alone(loaded: LoadedModel, caplog: pytest.LogCaptureFixture, rea
 )
 def test_images_alone_are_refused_for_another_way_to_rows(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidCheckpoint, match=next(iter(change))):
-        read_llava_sizes(raw_config(**change))
+        read_llava_sizes(MODEL.raw_config(**change))
 
 
 def test_text_is_served_where_images_are_not_supported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        loaded = load(write(tmp_path, raw_config(mm_projector_type="linear")))
-    assert_text_alone(loaded, caplog, "images are not taken: .*mm_projector_type")
+    raw, reason = (
+        MODEL.raw_config(mm_projector_type="linear"),
+        "images are not taken: .*mm_projector_type",
+    )
+    loaded = MODEL.assert_takes_none(tmp_path, caplog, reason, raw=raw)
+    assert_writes(loaded)
     assert turn("system", SYSTEM) in text_of(loaded, {"role": "user", "content": "hi"})
 
 
@@ -356,33 +312,28 @@ def test_text_is_served_where_images_are_not_supported(
 def test_text_is_served_where_tensors_of_the_tower_are_missing(
     missing: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     del tensors[missing]
-    with caplog.at_level(logging.WARNING):
-        loaded = load(write(tmp_path, raw_config(), tensors))
-    assert_text_alone(loaded, caplog, f"images are not taken.*there is no {re.escape(missing)}")
+    reason = f"images are not taken.*there is no {re.escape(missing)}"
+    assert_writes(MODEL.assert_takes_none(tmp_path, caplog, reason, tensors=tensors))
 
 
 def test_what_is_behind_the_layers_that_are_read_may_be_stored(tmp_path: Path) -> None:
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     last = {n.replace("layers.1.", "layers.2."): t for n, t in tensors.items() if "vision" in n}
     tensors |= {name: tensor.clone() for name, tensor in last.items()}
     tensors["model.faster_token"] = torch.zeros(64)
     tensors[f"{INNER}head.probe"] = torch.zeros(1, 1, 24)
-    loaded = load(write(tmp_path, raw_config(), tensors))
-    pixels = golden_pixels()[0]
-    expected = load_file(FOLDER / "forward.safetensors")["tiles.0"]
+    loaded = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config(), tensors))
+    pixels = MODEL.pixels()[0]
+    expected = MODEL.recorded()["tiles.0"]
     assert (rows_of(loaded, pixels) - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 def test_text_is_served_where_no_token_stands_for_an_image(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from tests.support.tiny import byte_tokenizer
-
-    folder = write(tmp_path, raw_config())
-    byte_tokenizer().save_pretrained(folder)
-    with caplog.at_level(logging.WARNING):
-        loaded = load(folder)
-    assert_text_alone(loaded, caplog, r"the tokenizer has no <\|reserved_token_0\|>")
+    reason = r"the tokenizer has no <\|reserved_token_0\|>"
+    loaded = MODEL.assert_takes_none(tmp_path, caplog, reason, tags=())
+    assert_writes(loaded)
     assert loaded.info.banned_ids == ()

@@ -4,56 +4,44 @@ It does not matter what else a step has.
 """
 
 import itertools
-import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
-from tests.support.engines import Answer, make_engine, run_all, run_alone
-from tests.support.golden import company
+from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.golden_images import ImageCase
-from tests.support.graphs import Recordings
-from tests.support.nemotron_vlm import (
-    FOLDER,
-    TRAITS,
-    golden_pixels,
-    image_cases,
-    load,
-    raw_config,
-    write,
+from tests.support.image_answers import (
+    assert_company_changes_nothing,
+    assert_golden_in_company,
+    assert_images_replay_no_graph,
+    assert_pages_are_of_one_image,
+    cached_again,
+    company_options,
+    finish_alone,
 )
+from tests.support.nemotron_vlm import MODEL
 from unmask.errors import InvalidCheckpoint
-from unmask.images import place_images
-from unmask.models.checkpoint import Checkpoint
 from unmask.models.registry import LoadedModel, family_of
-from unmask.types import ModeName, Request, SamplingParams
+from unmask.types import ModeName
 
-CASES = image_cases()
+CASES = MODEL.cases()
 MODES: tuple[ModeName, ...] = ("diffusion", "ar", "self_speculation")
+shown = partial(MODEL.shown, max_tokens=20)
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load(write(tmp_path_factory.mktemp("nemotron_vlm"), raw_config()))
-
-
-def assert_golden(answers: dict[str, Answer], cases: list[ImageCase] = CASES) -> None:
-    assert {case.name: answers[case.name].token_ids for case in cases} == {
-        case.name: case.tokens for case in cases
-    }
+    return MODEL.load(MODEL.write(tmp_path_factory.mktemp("nemotron_vlm"), MODEL.raw_config()))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_passes(
     loaded: LoadedModel, case: ImageCase
 ) -> None:
-    answers = run_all(make_engine(loaded), [case.request])
-    assert_golden(answers, [case])
-    finish = answers[case.name].finish
-    assert finish is not None
+    finish = finish_alone(loaded, case)
     assert finish.usage.mode == case.request.sampling.mode
     passes, mode = finish.usage.forward_passes, case.request.sampling.mode
     # With blocks, the authors do not count the pass of the prompt.
@@ -63,50 +51,18 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_passes(
 
 
 @pytest.mark.usual_cases(2)
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"prefix_cache": False},
-        {"overlap": True, "steps_ahead": 2},
-        {"max_batch_tokens": 24},
-        {"max_batch_tokens": 64, "page_size": 12, "overlap": True},
-        {"num_pages": 20},
-        {"speculation_rows": 64},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("changes", company_options(24), ids=str)
 def test_company_chunks_pages_and_overlap_change_nothing(
     loaded: LoadedModel, changes: dict[str, Any]
 ) -> None:
     """Chunks of 24 tokens end within images and their lines."""
-    others = company(loaded, 3, seed=4)
-    engine = make_engine(loaded, **changes)
-    assert_golden(run_all(engine, [*(case.request for case in CASES), *others]))
+    assert_golden_in_company(loaded, CASES, changes)
 
 
 def test_prompts_whose_keys_are_cached_change_nothing(loaded: LoadedModel) -> None:
     """Pages but the last, whose last row predicts the first token."""
-    engine = make_engine(loaded)
-    requests = [case.request for case in CASES]
-    run_all(engine, requests)
-    again = run_all(engine, requests)
-    assert_golden(again)
-    for case in CASES:
-        finish = again[case.name].finish
-        assert finish is not None
-        assert finish.usage.cached_tokens == (len(case.request.prompt_token_ids) - 1) // 16 * 16
-
-
-def shown(name: str, *which: int, **sampling: Any) -> Request:
-    """A prompt of the same text for any images."""
-    pixels = golden_pixels()
-    ids = list(range(30, 39))
-    for _ in which:
-        ids += [TRAITS.token_id, 40]
-    prompt, images = place_images(ids, [pixels[i] for i in which], TRAITS)
-    params = {"max_tokens": 20, "ignore_eos": True, **sampling}
-    return Request(name, prompt, SamplingParams(**params), images=images)
+    for case, num_cached in cached_again(loaded, CASES):
+        assert num_cached == (len(case.request.prompt_token_ids) - 1) // 16 * 16
 
 
 def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
@@ -115,16 +71,7 @@ def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
     pixels = one.images[0].pixels
     changed = replace(pixels, digest=bytes(16), data=pixels.data[::-1])
     other = replace(one, images=(replace(one.images[0], pixels=changed),))
-    engine = make_engine(loaded)
-    first = run_all(engine, [one])["a"]
-    different = run_all(engine, [other])["a"]
-    again = run_all(engine, [one])["a"]
-    assert first.token_ids == again.token_ids
-    assert different.token_ids == run_alone(loaded, other).token_ids != first.token_ids
-    used = [
-        answer.finish.usage.cached_tokens for answer in (first, different, again) if answer.finish
-    ]
-    assert used == [0, 0, 32]
+    assert_pages_are_of_one_image(loaded, one, other, 32)
 
 
 @pytest.mark.usual_cases(1)
@@ -132,13 +79,7 @@ def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
 def test_steps_with_images_replay_no_graph_and_others_do(
     loaded: LoadedModel, overlap: bool
 ) -> None:
-    recordings = Recordings()
-    engine = make_engine(
-        loaded, graphs=True, overlap=overlap, max_batch_tokens=70, recorder=recordings
-    )
-    recordings.num_replays = 0
-    assert_golden(run_all(engine, [case.request for case in CASES]))
-    assert recordings.num_replays > 0
+    assert_images_replay_no_graph(loaded, CASES, overlap=overlap)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
@@ -167,24 +108,14 @@ def test_every_kind_of_request_may_have_images(
         shown(f"{mode}-{images}", *images, mode=mode, **sampling)
         for mode, images in itertools.product(MODES, ((1,), (2, 0), ()))
     ]
-    engine = make_engine(
-        loaded, graphs=True, overlap=True, max_batch_tokens=100, recorder=Recordings()
-    )
-    together = run_all(engine, requests)
-    for request in requests:
-        assert together[request.request_id].essence == run_alone(loaded, request).essence
-
-
-def opened(folder: Path, **changes: Any) -> Checkpoint:
-    (folder / "config.json").write_text(json.dumps(raw_config(**changes)))
-    return Checkpoint.open(folder)
+    assert_company_changes_nothing(loaded, requests)
 
 
 @pytest.mark.parametrize("changes", [{}, {"architectures": None}, {"model_type": None}], ids=str)
 def test_the_class_or_the_model_type_tells_the_family(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    assert family_of(opened(tmp_path, **changes)).name == "nemotron-vlm"
+    assert family_of(MODEL.opened(tmp_path, **changes)).name == "nemotron-vlm"
 
 
 @pytest.mark.parametrize(
@@ -202,22 +133,22 @@ def test_fields_of_another_model_are_refused_by_name(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidCheckpoint, match=message):
-        load(write(tmp_path, raw_config(**change)))
+        MODEL.load(MODEL.write(tmp_path, MODEL.raw_config(**change)))
 
 
 def test_the_text_is_served_as_that_of_the_text_model(loaded: LoadedModel, tmp_path: Path) -> None:
     """Without the tower, of which the prompt of a text needs nothing."""
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     text = {
         name: tensor
         for name, tensor in tensors.items()
         if not name.startswith(("encoder.vision_tower.", "encoder.multi_modal_projector."))
     }
-    raw = raw_config(architectures=["NemotronLabsDiffusionModel"], model_type=None)
+    raw = MODEL.raw_config(architectures=["NemotronLabsDiffusionModel"], model_type=None)
     kept = {name: raw[name] for name in raw if name not in ("vision_config", "spatial_merge_size")}
     for name in ("vision_feature_layer", "multimodal_projector_bias", "projector_hidden_act"):
         del kept[name]
-    plain = load(write(tmp_path, kept, text))
+    plain = MODEL.load(MODEL.write(tmp_path, kept, text))
     assert plain.model.vision is None
     for mode in MODES:
         request = shown("text", mode=mode)

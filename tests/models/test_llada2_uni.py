@@ -14,8 +14,8 @@ from torch import Tensor
 
 pytest.importorskip("transformers.models.glm_image")
 
+from tests.golden.make.images import draw_image
 from tests.golden.make.relatives import block_loop
-from tests.golden.make.sdar_vl import draw_image
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.golden import company
 from tests.support.golden_images import assert_logged, in_file

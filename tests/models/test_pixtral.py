@@ -1,32 +1,19 @@
 """Pixtral's tower against transformers', and text alone where its configuration is another."""
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.support.golden_images import assert_logged, assert_serves_text_alone
-from tests.support.nemotron_vlm import (
-    FOLDER,
-    LINES,
-    TAGS,
-    TRAITS,
-    golden_pixels,
-    load,
-    raw_config,
-    write,
-)
+from tests.support.image_rows import Change, assert_rows_depend_on_the_image_alone, rows_of
+from tests.support.nemotron_vlm import LINES, MODEL, TAGS, TRAITS
 from unmask.errors import InvalidRequest
 from unmask.image_cubic import LOWEST, STEPS, UPPER
 from unmask.images import Pixels
 from unmask.models.config_fields import check_fields
-from unmask.models.inputs import Vision
 from unmask.models.nemotron_vlm import FIELDS
 from unmask.models.registry import LoadedModel
 from unmask.models.vision.pixtral_config import read_pixtral_config
@@ -36,27 +23,16 @@ from unmask.prompts import encode_chat
 TOWER, PROJECTOR = "encoder.vision_tower.", "encoder.multi_modal_projector."
 GATE = f"{TOWER}transformer.layers.1.feed_forward.gate_proj.weight"
 IMAGE = {"type": "image"}
-Change = Callable[[dict[str, Tensor]], object]
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Tensor]:
-    return load_file(FOLDER / "forward.safetensors")
+    return MODEL.recorded()
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load(write(tmp_path_factory.mktemp("pixtral"), raw_config()))
-
-
-def vision_of(loaded: LoadedModel) -> Vision:
-    assert loaded.model.vision is not None
-    return loaded.model.vision
-
-
-def rows_of(vision: Vision, pixels: Pixels) -> Tensor:
-    data = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8)
-    return vision(data.view(pixels.height, pixels.width, 3), pixels.source)
+    return MODEL.load(MODEL.write(tmp_path_factory.mktemp("pixtral"), MODEL.raw_config()))
 
 
 def lines_of(rows: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
@@ -68,7 +44,7 @@ def lines_of(rows: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
 
 
 def test_levels_of_images_are_those_of_the_reference(golden: dict[str, Tensor]) -> None:
-    for index, pixels in enumerate(golden_pixels()):
+    for index, pixels in enumerate(MODEL.pixels()):
         halves = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8).long()
         upper, lower = halves.view(2, *golden[f"levels.{index}"].shape)
         levels = (upper * UPPER + lower) / STEPS + LOWEST
@@ -79,10 +55,10 @@ def test_rows_of_images_are_those_of_the_reference(
     loaded: LoadedModel, golden: dict[str, Tensor]
 ) -> None:
     """Of images with several lines, with one, and with a single unit."""
-    ends = load_file(FOLDER / "model.safetensors")["encoder.embed_tokens.weight"][LINE_END]
-    for index, pixels in enumerate(golden_pixels()):
+    ends = MODEL.tensors()["encoder.embed_tokens.weight"][LINE_END]
+    for index, pixels in enumerate(MODEL.pixels()):
         expected = golden[f"features.{index}"]
-        rows = rows_of(vision_of(loaded), pixels)
+        rows = rows_of(loaded, pixels)
         assert len(rows) == pixels.num_rows
         units, between = lines_of(rows, pixels)
         assert (units - expected).abs().max() < 1e-4 * expected.abs().max()
@@ -91,29 +67,26 @@ def test_rows_of_images_are_those_of_the_reference(
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_rows_in_fewer_bits_are_near(dtype: str, golden: dict[str, Tensor], tmp_path: Path) -> None:
-    vision = vision_of(load(write(tmp_path, raw_config()), dtype=dtype))
-    for index, pixels in enumerate(golden_pixels()):
+    loaded = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config()), dtype=dtype)
+    for index, pixels in enumerate(MODEL.pixels()):
         expected = golden[f"features.{index}"]
-        rows = rows_of(vision, pixels)
+        rows = rows_of(loaded, pixels)
         assert rows.dtype == getattr(torch, dtype)
         units, _ = lines_of(rows, pixels)
         assert (units.float() - expected).norm() < 0.05 * expected.norm()
 
 
 def test_rows_depend_on_nothing_but_the_image(loaded: LoadedModel) -> None:
-    vision = vision_of(loaded)
-    first = [rows_of(vision, pixels) for pixels in golden_pixels()]
-    again = [rows_of(vision, pixels) for pixels in reversed(golden_pixels())]
-    assert all(torch.equal(one, two) for one, two in zip(first, reversed(again), strict=True))
+    assert_rows_depend_on_the_image_alone(MODEL, loaded)
 
 
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
 def test_the_tower_stays_in_the_dtype_of_the_model(
     loaded: LoadedModel, quantization: str, tmp_path: Path
 ) -> None:
-    quantized = load(write(tmp_path, raw_config()), quantization=quantization)
-    pixels = golden_pixels()[1]
-    rows, expected = (rows_of(vision_of(model), pixels) for model in (quantized, loaded))
+    quantized = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config()), quantization=quantization)
+    pixels = MODEL.pixels()[1]
+    rows, expected = (rows_of(model, pixels) for model in (quantized, loaded))
     assert torch.equal(rows, expected)
 
 
@@ -147,7 +120,7 @@ def test_an_image_of_a_chat_becomes_its_lines_between_two_tokens(loaded: LoadedM
 
 def test_only_models_with_images_rename_them(loaded: LoadedModel, tmp_path: Path) -> None:
     """A checkpoint whose images are not taken has the template's own type."""
-    text = load(write(tmp_path, raw_config(vision_config=None)))
+    text = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config(vision_config=None)))
     assert (text.tokenizer.image_type, loaded.tokenizer.image_type) == ("image", "image_url")
 
 
@@ -172,11 +145,9 @@ CHANGES: list[tuple[Change, str]] = [
 def test_text_is_served_where_tensors_of_the_tower_do_not_fit(
     change: Change, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     change(tensors)
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw_config(), tensors)))
-    assert_logged(caplog, f"images are not taken.*{message}")
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken.*{message}", tensors=tensors)
 
 
 @pytest.mark.parametrize(
@@ -198,11 +169,9 @@ def test_text_is_served_where_tensors_of_the_tower_do_not_fit(
 def test_images_alone_are_refused_for_an_odd_tower(
     change: dict[str, Any], message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    raw = raw_config()
+    raw = MODEL.raw_config()
     raw["vision_config"] |= change
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw)))
-    assert_logged(caplog, f"images are not taken: .*{message}")
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken: .*{message}", raw=raw)
 
 
 @pytest.mark.parametrize(
@@ -217,22 +186,20 @@ def test_images_alone_are_refused_for_an_odd_tower(
 def test_images_alone_are_refused_for_an_odd_projector(
     change: dict[str, Any], message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw_config(**change))))
-    assert_logged(caplog, f"images are not taken: .*{message}")
+    raw = MODEL.raw_config(**change)
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken: .*{message}", raw=raw)
 
 
 def test_images_alone_are_refused_where_the_tokenizer_has_other_tokens(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw_config(), tags=TAGS[::-1])))
-    assert_logged(caplog, r"<\|image_start\|> of the tokenizer is 21, but 18 in the authors'")
+    reason = r"<\|image_start\|> of the tokenizer is 21, but 18 in the authors'"
+    MODEL.assert_takes_none(tmp_path, caplog, reason, tags=TAGS[::-1])
 
 
 def test_the_published_configuration_is_read() -> None:
     """Sizes and fields that guides to the published file name."""
-    raw = raw_config(hidden_size=4096)
+    raw = MODEL.raw_config(hidden_size=4096)
     raw |= dict.fromkeys(("ada_dlm_loss_ratio", "multi_sampling", "sliding_window"))
     raw |= {"adaptive_mask_rate": False, "num_ar_layers": 0, "num_diffusion_layers": 0}
     raw |= {"num_skip_loss_tokens": 0, "random_length_prob": 0, "tok_mask_half_life_ratio": None}
@@ -243,12 +210,12 @@ def test_the_published_configuration_is_read() -> None:
     assert config is not None
     assert (config.unit_size, config.num_layers, config.num_outputs) == (28, 24, 4096)
     ids = dict(zip(TAGS, range(18, 22), strict=True))
-    traits = read_line_traits(raw, FOLDER, ids.get)
+    traits = read_line_traits(raw, MODEL.folder, ids.get)
     assert traits is not None
     assert traits.fit.num_rows(3000, 4000) == 38 * 51 - 1
 
 
 def test_an_image_is_refused_by_name_where_text_alone_is_served(tmp_path: Path) -> None:
-    text = load(write(tmp_path, raw_config(vision_config=None)))
+    text = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config(vision_config=None)))
     with pytest.raises(InvalidRequest, match="takes no images"):
         encode_chat(text.tokenizer, [{"role": "user", "content": [IMAGE]}], text.info.images)

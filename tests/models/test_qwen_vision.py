@@ -1,107 +1,74 @@
 """Qwen2.5-VL's tower against recorded rows of transformers, and checkpoints without images."""
 
 import json
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.support.golden_images import assert_logged, assert_serves_text_alone
-from tests.support.llada_ui import (
-    FOLDER,
-    TAGS,
-    TRAITS,
-    golden_pixels,
-    load,
-    processor_config,
-    raw_config,
-    write,
+from tests.support.golden_images import assert_serves_text_alone
+from tests.support.image_rows import (
+    Change,
+    assert_pixels_are_recorded,
+    assert_rows_are_near,
+    assert_rows_are_recorded,
+    assert_rows_depend_on_the_image_alone,
+    rows_of,
 )
+from tests.support.llada_ui import MODEL, TAGS, TRAITS
 from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Units
-from unmask.images import ImageTraits, Pixels
-from unmask.models.family import Model
-from unmask.models.inputs import Vision
+from unmask.images import ImageTraits
+from unmask.models.registry import LoadedModel
 from unmask.models.vision.qwen_config import read_qwen_config
 from unmask.models.vision.qwen_traits import read_unit_traits
 
 TOWER = "model.visual."
 BIAS = f"{TOWER}blocks.1.mlp.gate_proj.bias"
 IMAGE = TRAITS.token_id
-Change = Callable[[dict[str, Tensor]], object]
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, Tensor]:
-    return load_file(FOLDER / "forward.safetensors")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return MODEL.load(MODEL.write(tmp_path_factory.mktemp("llada_ui"), MODEL.raw_config()))
 
 
-def vision_of(model: Model) -> Vision:
-    assert model.vision is not None
-    return model.vision
+def test_pixels_of_images_are_those_of_the_reference() -> None:
+    assert_pixels_are_recorded(MODEL)
 
 
-def rows_of(vision: Vision, pixels: Pixels) -> Tensor:
-    data = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8)
-    return vision(data.view(pixels.height, pixels.width, 3), pixels.source)
-
-
-def test_pixels_of_images_are_those_of_the_reference(golden: dict[str, Tensor]) -> None:
-    for index, pixels in enumerate(golden_pixels()):
-        assert pixels.data == golden[f"pixels.{index}"].numpy().tobytes()
-        assert pixels.num_rows == len(golden[f"features.{index}"])
-
-
-def test_rows_of_images_are_those_of_the_reference(
-    tmp_path: Path, golden: dict[str, Tensor]
-) -> None:
+def test_rows_of_images_are_those_of_the_reference(loaded: LoadedModel) -> None:
     """Of images with smaller windows at their edges, and of one that is a single window."""
-    vision = vision_of(load(write(tmp_path, raw_config())).model)
-    for index, pixels in enumerate(golden_pixels()):
-        expected = golden[f"features.{index}"]
-        rows = rows_of(vision, pixels)
-        assert rows.dtype == torch.float32
-        assert (rows - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert_rows_are_recorded(MODEL, loaded)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_rows_in_fewer_bits_are_near(tmp_path: Path, golden: dict[str, Tensor], dtype: str) -> None:
-    vision = vision_of(load(write(tmp_path, raw_config()), dtype=dtype).model)
-    for index, pixels in enumerate(golden_pixels()):
-        expected = golden[f"features.{index}"]
-        rows = rows_of(vision, pixels)
-        assert rows.dtype == getattr(torch, dtype)
-        assert (rows.float() - expected).norm() < 0.05 * expected.norm()
+def test_rows_in_fewer_bits_are_near(tmp_path: Path, dtype: str) -> None:
+    loaded = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config()), dtype=dtype)
+    assert_rows_are_near(MODEL, loaded, dtype, 0.05)
 
 
-def test_rows_depend_on_nothing_but_the_image(tmp_path: Path) -> None:
-    vision = vision_of(load(write(tmp_path, raw_config())).model)
-    first = [rows_of(vision, pixels) for pixels in golden_pixels()]
-    again = [rows_of(vision, pixels) for pixels in reversed(golden_pixels())]
-    assert all(torch.equal(one, two) for one, two in zip(first, reversed(again), strict=True))
+def test_rows_depend_on_nothing_but_the_image(loaded: LoadedModel) -> None:
+    assert_rows_depend_on_the_image_alone(MODEL, loaded)
 
 
-def test_a_loaded_model_says_how_it_takes_images(tmp_path: Path) -> None:
-    assert load(write(tmp_path, raw_config())).info.images == TRAITS
+def test_a_loaded_model_says_how_it_takes_images(loaded: LoadedModel) -> None:
+    assert loaded.info.images == TRAITS
 
 
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
-def test_the_tower_stays_in_the_dtype_of_the_model(tmp_path: Path, quantization: str) -> None:
-    folder, pixels = write(tmp_path, raw_config()), golden_pixels()[1]
-    rows, expected = (
-        rows_of(vision_of(load(folder, **options).model), pixels)
-        for options in ({"quantization": quantization}, {})
-    )
-    assert torch.equal(rows, expected)
+def test_the_tower_stays_in_the_dtype_of_the_model(
+    loaded: LoadedModel, tmp_path: Path, quantization: str
+) -> None:
+    folder = MODEL.write(tmp_path, MODEL.raw_config())
+    quantized, pixels = MODEL.load(folder, quantization=quantization), MODEL.pixels()[1]
+    assert torch.equal(rows_of(quantized, pixels), rows_of(loaded, pixels))
 
 
 def changed(change: Change) -> dict[str, Tensor]:
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     change(tensors)
     return tensors
 
@@ -113,8 +80,8 @@ def without_tower(tensors: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("has_config", [False, True])
 def test_a_checkpoint_of_text_takes_no_images(tmp_path: Path, has_config: bool) -> None:
-    raw = raw_config() if has_config else raw_config(vision_config=None)
-    assert_serves_text_alone(load(write(tmp_path, raw, tensors=changed(without_tower))))
+    raw = MODEL.raw_config() if has_config else MODEL.raw_config(vision_config=None)
+    assert_serves_text_alone(MODEL.load(MODEL.write(tmp_path, raw, tensors=changed(without_tower))))
 
 
 CHANGES: list[tuple[Change, str]] = [
@@ -138,10 +105,8 @@ CHANGES: list[tuple[Change, str]] = [
 def test_text_is_served_where_tensors_of_the_tower_do_not_fit(
     change: Change, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        loaded = load(write(tmp_path, raw_config(), tensors=changed(change)))
-    assert_serves_text_alone(loaded)
-    assert_logged(caplog, f"images are not taken.*{message}")
+    tensors = changed(change)
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken.*{message}", tensors=tensors)
 
 
 @pytest.mark.parametrize(
@@ -165,11 +130,9 @@ def test_text_is_served_where_tensors_of_the_tower_do_not_fit(
 def test_images_alone_are_refused_for_an_odd_tower(
     change: dict[str, Any], message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    raw = raw_config()
+    raw = MODEL.raw_config()
     raw["vision_config"] |= change
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw)))
-    assert_logged(caplog, f"images are not taken: .*{message}")
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken: .*{message}", raw=raw)
 
 
 def test_what_a_configuration_leaves_out_is_as_in_the_authors_class() -> None:
@@ -183,7 +146,7 @@ def test_what_a_configuration_leaves_out_is_as_in_the_authors_class() -> None:
 def traits_of(folder: Path, processor: dict[str, Any] | None, **changes: Any) -> ImageTraits | None:
     if processor is not None:
         (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    return read_unit_traits(raw_config(**changes), folder, {"<|image_pad|>": IMAGE}.get)
+    return read_unit_traits(MODEL.raw_config(**changes), folder, {"<|image_pad|>": IMAGE}.get)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +162,7 @@ def test_limits_of_pixels_are_as_in_transformers(
     limits: dict[str, Any], expected: tuple[int, int], tmp_path: Path
 ) -> None:
     """The older names override a size; what is left out is the default of the class."""
-    traits = traits_of(tmp_path, processor_config(**limits))
+    traits = traits_of(tmp_path, MODEL.processor_config(**limits))
     assert traits is not None
     assert traits.fit == Units(8, *expected)
 
@@ -227,7 +190,7 @@ def test_images_are_refused_for_a_processor_that_is_not_supported(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidCheckpoint, match=message):
-        traits_of(tmp_path, processor_config(**change))
+        traits_of(tmp_path, MODEL.processor_config(**change))
 
 
 def test_images_are_refused_without_a_processor(tmp_path: Path) -> None:
@@ -238,13 +201,11 @@ def test_images_are_refused_without_a_processor(tmp_path: Path) -> None:
 @pytest.mark.parametrize("token", [None, True, 512])
 def test_images_are_refused_without_their_token(token: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match="image_token_id"):
-        traits_of(tmp_path, processor_config(), image_token_id=token)
+        traits_of(tmp_path, MODEL.processor_config(), image_token_id=token)
 
 
 def test_images_are_refused_where_the_tokenizer_has_another_token(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        loaded = load(write(tmp_path, raw_config(), tags=TAGS[:-1]))
-    assert_serves_text_alone(loaded)
-    assert_logged(caplog, r"image_token_id is 505, but <\|image_pad\|> of the tokenizer is 506")
+    reason = r"image_token_id is 505, but <\|image_pad\|> of the tokenizer is 506"
+    MODEL.assert_takes_none(tmp_path, caplog, reason, tags=TAGS[:-1])

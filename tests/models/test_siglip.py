@@ -1,110 +1,77 @@
 """SigLIP's tower against recorded rows of transformers, and checkpoints without images."""
 
 import json
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 pytest.importorskip("transformers.models.llava_onevision")
 
 from transformers import LlavaOnevisionConfig, SiglipVisionConfig
 
-from tests.support.golden_images import assert_logged, assert_serves_text_alone
-from tests.support.sdar_vl import (
-    FOLDER,
-    TILES,
-    TRAITS,
-    golden_pixels,
-    load,
-    processor_config,
-    raw_config,
-    write,
+from tests.support.golden_images import assert_serves_text_alone
+from tests.support.image_rows import (
+    Change,
+    assert_pixels_are_recorded,
+    assert_rows_are_near,
+    assert_rows_are_recorded,
+    assert_rows_depend_on_the_image_alone,
+    rows_of,
 )
+from tests.support.sdar_vl import MODEL, TILES, TRAITS
 from unmask.errors import InvalidCheckpoint
 from unmask.image_fits import Tiles
-from unmask.images import ImageTraits, Pixels
-from unmask.models.family import Model
-from unmask.models.inputs import Vision
+from unmask.images import ImageTraits
+from unmask.models.registry import LoadedModel
 from unmask.models.vision.siglip_config import read_siglip_config
 from unmask.models.vision.siglip_traits import read_tile_traits
 
 TOWER = "vision_tower.vision_model."
 BIAS = f"{TOWER}encoder.layers.1.mlp.fc1.bias"
-Change = Callable[[dict[str, Tensor]], object]
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, Tensor]:
-    return load_file(FOLDER / "forward.safetensors")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return MODEL.load(MODEL.write(tmp_path_factory.mktemp("sdar_vl"), MODEL.raw_config()))
 
 
-def vision_of(model: Model) -> Vision:
-    assert model.vision is not None
-    return model.vision
+def test_tiles_of_images_are_those_of_the_reference() -> None:
+    assert_pixels_are_recorded(MODEL)
 
 
-def rows_of(vision: Vision, pixels: Pixels) -> Tensor:
-    data = torch.frombuffer(bytearray(pixels.data), dtype=torch.uint8)
-    return vision(data.view(pixels.height, pixels.width, 3), pixels.source)
-
-
-def test_tiles_of_images_are_those_of_the_reference(golden: dict[str, Tensor]) -> None:
-    for index, pixels in enumerate(golden_pixels()):
-        assert pixels.data == golden[f"pixels.{index}"].numpy().tobytes()
-        assert pixels.num_rows == len(golden[f"features.{index}"])
-
-
-def test_rows_of_images_are_those_of_the_reference(
-    tmp_path: Path, golden: dict[str, Tensor]
-) -> None:
+def test_rows_of_images_are_those_of_the_reference(loaded: LoadedModel) -> None:
     """Images without padding, with padding above, beside, and of which the map is shrunk."""
-    vision = vision_of(load(write(tmp_path, raw_config())).model)
-    for index, pixels in enumerate(golden_pixels()):
-        expected = golden[f"features.{index}"]
-        rows = rows_of(vision, pixels)
-        assert rows.dtype == torch.float32
-        assert (rows - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert_rows_are_recorded(MODEL, loaded)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_rows_in_fewer_bits_are_near(tmp_path: Path, golden: dict[str, Tensor], dtype: str) -> None:
-    vision = vision_of(load(write(tmp_path, raw_config()), dtype=dtype).model)
-    for index, pixels in enumerate(golden_pixels()):
-        expected = golden[f"features.{index}"]
-        rows = rows_of(vision, pixels)
-        assert rows.dtype == getattr(torch, dtype)
-        assert (rows.float() - expected).norm() < 0.03 * expected.norm()
+def test_rows_in_fewer_bits_are_near(tmp_path: Path, dtype: str) -> None:
+    loaded = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config()), dtype=dtype)
+    assert_rows_are_near(MODEL, loaded, dtype, 0.03)
 
 
-def test_rows_depend_on_nothing_but_the_image(tmp_path: Path) -> None:
-    vision = vision_of(load(write(tmp_path, raw_config())).model)
-    first = [rows_of(vision, pixels) for pixels in golden_pixels()]
-    again = [rows_of(vision, pixels) for pixels in reversed(golden_pixels())]
-    assert all(torch.equal(one, two) for one, two in zip(first, reversed(again), strict=True))
+def test_rows_depend_on_nothing_but_the_image(loaded: LoadedModel) -> None:
+    assert_rows_depend_on_the_image_alone(MODEL, loaded)
 
 
-def test_a_loaded_model_says_how_it_takes_images(tmp_path: Path) -> None:
-    assert load(write(tmp_path, raw_config())).info.images == TRAITS
+def test_a_loaded_model_says_how_it_takes_images(loaded: LoadedModel) -> None:
+    assert loaded.info.images == TRAITS
 
 
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
-def test_the_tower_stays_in_the_dtype_of_the_model(tmp_path: Path, quantization: str) -> None:
-    folder, pixels = write(tmp_path, raw_config()), golden_pixels()[1]
-    rows, expected = (
-        rows_of(vision_of(load(folder, **options).model), pixels)
-        for options in ({"quantization": quantization}, {})
-    )
-    assert torch.equal(rows, expected)
+def test_the_tower_stays_in_the_dtype_of_the_model(
+    loaded: LoadedModel, tmp_path: Path, quantization: str
+) -> None:
+    folder = MODEL.write(tmp_path, MODEL.raw_config())
+    quantized, pixels = MODEL.load(folder, quantization=quantization), MODEL.pixels()[1]
+    assert torch.equal(rows_of(quantized, pixels), rows_of(loaded, pixels))
 
 
 def changed(change: Change) -> dict[str, Tensor]:
-    tensors = load_file(FOLDER / "model.safetensors")
+    tensors = MODEL.tensors()
     change(tensors)
     return tensors
 
@@ -116,8 +83,8 @@ def without_tower(tensors: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("has_config", [False, True])
 def test_a_checkpoint_of_text_takes_no_images(tmp_path: Path, has_config: bool) -> None:
-    raw = raw_config() if has_config else raw_config(vision_config=None)
-    assert_serves_text_alone(load(write(tmp_path, raw, tensors=changed(without_tower))))
+    raw = MODEL.raw_config() if has_config else MODEL.raw_config(vision_config=None)
+    assert_serves_text_alone(MODEL.load(MODEL.write(tmp_path, raw, tensors=changed(without_tower))))
 
 
 CHANGES: list[tuple[Change, str]] = [
@@ -146,10 +113,8 @@ CHANGES: list[tuple[Change, str]] = [
 def test_text_is_served_where_tensors_of_the_tower_do_not_fit(
     change: Change, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        loaded = load(write(tmp_path, raw_config(), tensors=changed(change)))
-    assert_serves_text_alone(loaded)
-    assert_logged(caplog, f"images are not taken.*{message}")
+    tensors = changed(change)
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken.*{message}", tensors=tensors)
 
 
 def test_what_is_behind_the_layers_may_be_stored_or_not(tmp_path: Path) -> None:
@@ -157,7 +122,7 @@ def test_what_is_behind_the_layers_may_be_stored_or_not(tmp_path: Path) -> None:
         tensors[f"{TOWER}head.probe"] = torch.zeros(1, 1, 24)
         del tensors[f"{TOWER}post_layernorm.bias"]
 
-    loaded = load(write(tmp_path, raw_config(), tensors=changed(change)))
+    loaded = MODEL.load(MODEL.write(tmp_path, MODEL.raw_config(), tensors=changed(change)))
     assert loaded.info.images == TRAITS
 
 
@@ -215,11 +180,9 @@ def test_images_take_as_many_rows_as_in_the_published_model(
 def test_images_alone_are_refused_for_an_odd_tower(
     change: dict[str, Any], message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    raw = raw_config()
+    raw = MODEL.raw_config()
     raw["vision_config"] |= change
-    with caplog.at_level(logging.WARNING):
-        assert_serves_text_alone(load(write(tmp_path, raw)))
-    assert_logged(caplog, f"images are not taken: .*{message}")
+    MODEL.assert_takes_none(tmp_path, caplog, f"images are not taken: .*{message}", raw=raw)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +207,7 @@ def test_images_alone_are_refused_for_an_odd_tower(
 )
 def test_images_are_refused_for_another_way_to_rows(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidCheckpoint, match=next(iter(change))):
-        read_tile_traits(raw_config(**change), FOLDER)
+        read_tile_traits(MODEL.raw_config(**change), MODEL.folder)
 
 
 @pytest.mark.parametrize(
@@ -268,32 +231,34 @@ def test_images_are_refused_for_another_way_to_rows(change: dict[str, Any]) -> N
 def test_images_are_refused_for_a_processor_that_is_not_supported(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config(**change)))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(MODEL.processor_config(**change)))
     with pytest.raises(InvalidCheckpoint, match=message):
-        read_tile_traits(raw_config(), tmp_path)
+        read_tile_traits(MODEL.raw_config(), tmp_path)
 
 
 def test_one_number_is_that_of_each_colour(tmp_path: Path) -> None:
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config(image_mean=0.5)))
-    assert read_tile_traits(raw_config(), tmp_path) == TRAITS
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps(MODEL.processor_config(image_mean=0.5))
+    )
+    assert read_tile_traits(MODEL.raw_config(), tmp_path) == TRAITS
 
 
 def test_images_are_refused_where_prompts_would_have_other_rows(tmp_path: Path) -> None:
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor_config()))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(MODEL.processor_config()))
     fields = {"num_image_tokens": 9, "vision_aspect_ratio": "anyres_max_9", "image_token": "<i>"}
     (tmp_path / "processor_config.json").write_text(json.dumps(fields))
-    assert read_tile_traits(raw_config(), tmp_path) == TRAITS
+    assert read_tile_traits(MODEL.raw_config(), tmp_path) == TRAITS
     (tmp_path / "processor_config.json").write_text(json.dumps(fields | {"num_image_tokens": 4}))
     with pytest.raises(InvalidCheckpoint, match=r"num_image_tokens is 4, but config\.json has 9"):
-        read_tile_traits(raw_config(), tmp_path)
+        read_tile_traits(MODEL.raw_config(), tmp_path)
 
 
 def test_images_are_refused_without_a_processor(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match=r"there is neither preprocessor_config\.json nor"):
-        read_tile_traits(raw_config(), tmp_path)
+        read_tile_traits(MODEL.raw_config(), tmp_path)
 
 
 def test_the_token_of_images_may_have_its_newer_name() -> None:
-    raw = raw_config(image_token_index=None, image_token_id=77)
-    traits = read_tile_traits(raw, FOLDER)
+    raw = MODEL.raw_config(image_token_index=None, image_token_id=77)
+    traits = read_tile_traits(raw, MODEL.folder)
     assert traits == ImageTraits(77, (), (), TILES, sees_itself=False)

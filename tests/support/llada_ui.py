@@ -1,57 +1,12 @@
 """The golden LLaDA-UI with its images and the answers of its reference."""
 
-import json
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from tests.support.golden_images import recorded_cases, recorded_pixels
-from tests.support.tiny import GOLDEN, MASK_ID, byte_tokenizer
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.golden_images import GoldenImages
+from tests.support.tiny import MASK_ID
 from unmask.image_fits import Units
 from unmask.images import ImageTraits
-from unmask.models.registry import LoadedModel, load_model
 
-FOLDER = GOLDEN / "llada_ui"
-UNITS = Units(8, 256, 2048)
-TRAITS = ImageTraits(505, (), (), UNITS, sees_itself=False)
+TRAITS = ImageTraits(505, (), (), Units(8, 256, 2048), sees_itself=False)
 # The third is the token of images.
 TAGS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>", "<|role_end|>")
 TAGS += ("<role>", "</role>")
-golden_pixels = partial(recorded_pixels, FOLDER, TRAITS)
-image_cases = partial(recorded_cases, FOLDER, TRAITS)
-
-
-def raw_config(**changes: Any) -> dict[str, Any]:
-    """Golden configuration with changed fields."""
-    raw: dict[str, Any] = json.loads((FOLDER / "config.json").read_text())
-    return raw | changes
-
-
-def processor_config(**changes: Any) -> dict[str, Any]:
-    """Golden configuration of the processor with changed fields."""
-    fields: dict[str, Any] = json.loads((FOLDER / "preprocessor_config.json").read_text())
-    return fields | changes
-
-
-def write(
-    folder: Path,
-    raw: dict[str, Any],
-    tensors: dict[str, Tensor] | None = None,
-    tags: tuple[str, ...] = TAGS,
-) -> Path:
-    """A checkpoint with the golden processor, by default with the golden tensors."""
-    (folder / "config.json").write_text(json.dumps(raw))
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor_config()))
-    save_file(tensors or load_file(FOLDER / "model.safetensors"), folder / "model.safetensors")
-    byte_tokenizer(tags=tags).save_pretrained(folder)
-    return folder
-
-
-def load(folder: Path, **config: Any) -> LoadedModel:
-    """The checkpoint in a folder, in float32 on a CPU by default."""
-    options = {"dtype": "float32", "device": "cpu", "mask_token_id": MASK_ID} | config
-    return load_model(ModelConfig(str(folder), **options), DecodingConfig())
+MODEL = GoldenImages("llada_ui", TRAITS, TAGS, options={"mask_token_id": MASK_ID})

@@ -1,29 +1,16 @@
 """The golden Nemotron-Labs-Diffusion-VLM with its images and the answers of its reference."""
 
-import json
-import shutil
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from tests.support.golden_images import recorded_cases, recorded_pixels
-from tests.support.tiny import GOLDEN, MASK_ID
-from unmask.config import DecodingConfig, ModelConfig
+from tests.support.golden_images import GoldenImages
+from tests.support.tiny import MASK_ID
 from unmask.image_fits import Lines
 from unmask.images import ImageTraits
-from unmask.models.registry import LoadedModel, load_model
 
-FOLDER = GOLDEN / "nemotron_vlm"
 LINES = Lines(8, 1400)
 TRAITS = ImageTraits(18, (18,), (21,), LINES, sees_itself=False, part_type="image_url")
-golden_pixels = partial(recorded_pixels, FOLDER, TRAITS)
-image_cases = partial(recorded_cases, FOLDER, TRAITS)
 # Tokens 18 to 21, as in the published tokenizer.
 TAGS = "<|image_start|>", "<|image_pad|>", "<|image_break|>", "<|image_end|>"
 # Images are told by the authors' type of a part alone.
@@ -38,7 +25,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def tokenizer(tags: tuple[str, ...] = TAGS) -> PreTrainedTokenizerFast:
+def tokenizer(tags: tuple[str, ...]) -> PreTrainedTokenizerFast:
     """Bytes and pairs of them, between them the tags from 18 on, then an end and a mask."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = [a + b for a in alphabet[33:60] for b in alphabet[60:80]]
@@ -56,28 +43,4 @@ def tokenizer(tags: tuple[str, ...] = TAGS) -> PreTrainedTokenizerFast:
     return made
 
 
-def raw_config(**changes: Any) -> dict[str, Any]:
-    """Golden configuration with changed fields."""
-    raw: dict[str, Any] = json.loads((FOLDER / "config.json").read_text())
-    return raw | changes
-
-
-def write(
-    folder: Path,
-    raw: dict[str, Any],
-    tensors: dict[str, Tensor] | None = None,
-    tags: tuple[str, ...] = TAGS,
-) -> Path:
-    """A checkpoint with the draft adapter, by default with the golden tensors."""
-    (folder / "config.json").write_text(json.dumps(raw))
-    save_file(tensors or load_file(FOLDER / "model.safetensors"), folder / "model.safetensors")
-    adapter = "linear_spec_lora"
-    shutil.copytree(FOLDER / adapter, folder / adapter, dirs_exist_ok=True)
-    tokenizer(tags).save_pretrained(folder)
-    return folder
-
-
-def load(folder: Path, **config: Any) -> LoadedModel:
-    """The checkpoint in a folder, in float32 on a CPU by default."""
-    options = {"dtype": "float32", "device": "cpu"} | config
-    return load_model(ModelConfig(str(folder), **options), DecodingConfig())
+MODEL = GoldenImages("nemotron_vlm", TRAITS, TAGS, tokenizer)

@@ -9,14 +9,11 @@ position. The loop is a port of `generate_bd` of github.com/inclusionAI/LLaDA-UI
 blocks of 32. Names of tensors and of fields are those of the authors' code.
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
@@ -24,8 +21,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from tests.golden.make.relatives import CloseChoice, Reference, block_loop
-from tests.golden.make.sdar_vl import draw_image
+from tests.golden.make.images import Layout, draw_image, make_block_case, spread, write_golden
+from tests.golden.make.relatives import Reference
 from tests.support.checkpoints import draw_weights
 from tests.support.moe_reference import Weights, llada2, llada2_shapes
 from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE
@@ -36,7 +33,7 @@ PATCH, MERGE, FRAMES = 4, 2, 2
 MIN_PIXELS, MAX_PIXELS = 256, 2048
 # Heights and widths: as they are, stretched, of fewer and of more pixels than are allowed.
 IMAGES = ((40, 40), (24, 61), (9, 9), (90, 70))
-BLOCK, LENGTH, FEWEST = 32, 40, 4  # of different tokens of an answer
+BLOCK, LENGTH = 32, 40
 TEXT: dict[str, Any] = {
     "first_k_dense_replace": 1,
     "head_dim": 16,
@@ -87,7 +84,7 @@ STATIC = {
 THRESHOLD = STATIC | {"policy": "threshold", "threshold": 0.4, "steps_per_block": 32}
 # Lengths of text between images: all but the last are before an image. Answers begin within a
 # block, after text or after rows of an image.
-PROMPTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+PROMPTS: dict[str, Layout] = {
     "one": ((7, 9), (1,)),
     "large": ((15, 0), (3,)),
     "two": ((6, 3, 11), (2, 0)),
@@ -140,20 +137,6 @@ def features_of(
     return features.contiguous(), ((values * deviation + mean) * 255).round().to(torch.uint8)
 
 
-def spread(
-    model: Qwen2_5_VisionTransformerPretrainedModel,
-    processor: Qwen2VLImageProcessorPil,
-    images: list[Tensor],
-) -> None:
-    """Have rows differ by about as much as embeddings, around zero."""
-    rows = torch.cat([features_of(model, processor, image)[0] for image in images])
-    last = model.merger.mlp[2]
-    last.bias -= rows.mean(0)
-    factor = TEXT["hidden_size"] ** -0.5 / (rows - rows.mean(0)).std()
-    last.weight *= factor
-    last.bias *= factor
-
-
 def named(model: Qwen2_5_VisionTransformerPretrainedModel, text: Weights) -> Weights:
     """Tensors by the names of the authors' model."""
     tensors = {
@@ -181,40 +164,6 @@ def published_config() -> dict[str, Any]:
     }
 
 
-def make_case(
-    name: str, text: Weights, features: list[Tensor], settings: dict[str, Any]
-) -> dict[str, Any]:
-    """A prompt of random text in which every choice is clear, and its answer."""
-    lengths, images = PROMPTS[name]
-    for seed in range(400):
-        generator = torch.Generator().manual_seed(seed)
-        template: list[int] = []
-        for length, image in zip(lengths, (*images, None), strict=True):
-            template += torch.randint(3, IMAGE - 2, (length,), generator=generator).tolist()
-            template += [IMAGE] if image is not None else []
-        rows = iter([features[image] for image in images])
-        prompt = [i for t in template for i in ([t] if t != IMAGE else [t] * len(next(rows)))]
-        places = (torch.tensor(prompt) == IMAGE).nonzero().flatten()
-        rows_of = torch.cat([features[image] for image in images])
-        nothing = torch.nn.Module()
-        reference = Seeing(nothing, BLOCK, weights=text, images=(places, rows_of))
-        other = Seeing(nothing, BLOCK, weights=text, images=(places, -rows_of))
-        try:
-            tokens = block_loop(reference, prompt, settings)
-            if len(set(tokens)) < FEWEST or {IMAGE, MASK_ID} & set(tokens):
-                continue
-            depends = block_loop(other, prompt, settings) != tokens
-        except CloseChoice:
-            continue
-        if depends:
-            return {
-                **{"name": f"{name}-{settings['policy']}", "prompt": template},
-                **{"images": list(images), "settings": settings},
-                **{"forwards": reference.forwards, "tokens": tokens},
-            }
-    raise AssertionError(f"no clear choices: {name}")
-
-
 @torch.no_grad()
 def main() -> None:
     torch.set_num_threads(1)
@@ -228,31 +177,30 @@ def main() -> None:
         max_pixels=MAX_PIXELS,
     )
     images = [draw_image(*size, generator) for size in IMAGES]
-    spread(vision, processor, images)
+    rows = torch.cat([features_of(vision, processor, image)[0] for image in images])
+    spread(vision.merger.mlp[2], rows, TEXT["hidden_size"] ** -0.5)
     made = [features_of(vision, processor, image) for image in images]
     features = [rows for rows, _ in made]
     text = draw_weights(llada2_shapes(TEXT))
     text["lm_head.weight"] *= 3
+
+    def see(places: Tensor, rows: Tensor) -> Seeing:
+        return Seeing(torch.nn.Module(), BLOCK, weights=text, images=(places, rows))
+
     cases = [
-        make_case(name, text, features, settings)
+        make_block_case(name, layout, features, settings, see, image=IMAGE, highest=IMAGE - 2)
         for settings in (STATIC, THRESHOLD)
-        for name in PROMPTS
+        for name, layout in PROMPTS.items()
     ]
-    FOLDER.mkdir(exist_ok=True)
-    save_file(named(vision, text), FOLDER / "model.safetensors")
     recorded: dict[str, Tensor] = {}
     for i, (image, (rows, pixels)) in enumerate(zip(images, made, strict=True)):
         recorded |= {f"image.{i}": image, f"pixels.{i}": pixels, f"features.{i}": rows}
-    save_file(recorded, FOLDER / "forward.safetensors")
     files: dict[str, Any] = {
         "config.json": published_config(),
         "preprocessor_config.json": processor.to_dict(),
         "golden.json": {"family": "llada_ui", "mask_token_id": MASK_ID, "cases": cases},
     }
-    for file, content in files.items():
-        (FOLDER / file).write_text(json.dumps(content, indent=1) + "\n")
-    for path in sorted(Path(FOLDER).iterdir()):
-        print(f"{path.name}: {path.stat().st_size:,} bytes")
+    write_golden(FOLDER, named(vision, text), recorded, files)
     print([len(rows) for rows in features], [(c["name"], c["forwards"]) for c in cases])
 
 

@@ -8,21 +8,18 @@ is of another release of transformers and needs a GPU. Images of a prompt with s
 as in the authors' training and evaluation.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, SiglipVisionConfig, SiglipVisionModel
 
+from tests.golden.make.images import Layout, draw_image, draw_prompts, spread, write_golden
 from tests.golden.make.relatives import CloseChoice, Reference, even, likeliest, surest
-from tests.golden.make.sdar_vl import draw_image
 from tests.support.llada_v import BANNED, END, PLACEHOLDER
 from tests.support.plain import draw_tensors
 from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE
@@ -51,7 +48,7 @@ ONE = {"policy": "low_confidence", "block_length": 24, "steps_per_block": 24, "g
 HALF = {"policy": "low_confidence", "block_length": 16, "steps_per_block": 6, "gen_length": 32}
 GUIDED = HALF | {"cfg_scale": 0.7}
 # Lengths of text between images: all but the last are before an image.
-PROMPTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+PROMPTS: dict[str, Layout] = {
     "text": ((17,), ()),
     "one": ((7, 9), (1,)),
     "large": ((5, 6), (3,)),
@@ -233,17 +230,10 @@ def make_case(
 
     That is the rule of ends, or of tokens that are in no answer.
     """
-    lengths, images = PROMPTS[name]
+    _, images = layout = PROMPTS[name]
     rows_of = features["square" if len(images) > 1 else "tiles"]
     depends = False
-    for seed in range(400):
-        generator = torch.Generator().manual_seed(seed)
-        template: list[int] = []
-        for length, image in zip(lengths, (*images, None), strict=True):
-            template += torch.randint(3, min(BANNED), (length,), generator=generator).tolist()
-            template += [PLACEHOLDER] if image is not None else []
-        counts = iter([len(rows_of[image]) for image in images])
-        prompt = [i for t in template for i in [t] * (next(counts) if t == PLACEHOLDER else 1)]
+    for template, prompt in draw_prompts(layout, rows_of, PLACEHOLDER, min(BANNED)):
         reference = Seeing(text, None)
         if images:
             reference.places = (torch.tensor(prompt) == PLACEHOLDER).nonzero().flatten()
@@ -354,11 +344,7 @@ def main() -> None:
         }
 
     # Rows differ by about as much as embeddings, around zero.
-    rows = torch.cat(features()["tiles"])
-    vision.second.bias -= rows.mean(0)
-    factor = 1.2 / (rows - rows.mean(0)).std()
-    vision.second.weight *= factor
-    vision.second.bias *= factor
+    spread(vision.second, torch.cat(features()["tiles"]), 1.2)
     drawn = draw_tensors(vocab=VOCAB_SIZE, width=64, inner=96, layers=2, heads=4, kv_heads=4)
     drawn["lm_head.weight"] *= 3
     drawn["lm_head.weight"][list(BANNED)] *= 1.5
@@ -372,22 +358,16 @@ def main() -> None:
         for kind, settings in kinds.items()
         for name in PROMPTS
     ]
-    FOLDER.mkdir(exist_ok=True)
-    save_file(named(vision, drawn), FOLDER / "model.safetensors")
     recorded: dict[str, Tensor] = {f"image.{i}": image for i, image in enumerate(images)}
     for kind, of_kind in features().items():
         for i, rows in enumerate(of_kind):
             recorded[f"{kind}.{i}"] = rows
             recorded[f"{kind}.{i}.pixels"] = made[kind][i].flatten(0, 1).contiguous()
-    save_file(recorded, FOLDER / "forward.safetensors")
     files: dict[str, Any] = {
         "config.json": published_config(),
         "golden.json": {"family": "llada_v", "mask_token_id": MASK_ID, "cases": cases},
     }
-    for file, content in files.items():
-        (FOLDER / file).write_text(json.dumps(content, indent=1) + "\n")
-    for path in sorted(Path(FOLDER).iterdir()):
-        print(f"{path.name}: {path.stat().st_size:,} bytes")
+    write_golden(FOLDER, named(vision, drawn), recorded, files)
     for case in cases:
         print(case["name"], case["forwards"], len(case["tokens"]))
     print({kind: [len(rows) for rows in of_kind] for kind, of_kind in features().items()})

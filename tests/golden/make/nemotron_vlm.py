@@ -19,19 +19,18 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import DynamicCache, Mistral3Config, PixtralVisionConfig, PixtralVisionModel
 from transformers.models.ministral3 import Ministral3Config
 from transformers.models.mistral3.modeling_mistral3 import Mistral3MultiModalProjector
 
+from tests.golden.make.images import FEWEST, Layout, draw_image, write_golden
 from tests.golden.make.nemotron import ADAPTER, CONFIG, EOS_ID, MASK_ID, Encoder, Lora
-from tests.golden.make.sdar_vl import draw_image
 from tests.support.tiny import GOLDEN
 
 FOLDER, TEXT = GOLDEN / "nemotron_vlm", GOLDEN / "nemotron"
@@ -41,7 +40,6 @@ PATCH, MERGE = 4, 2
 UNIT = PATCH * MERGE
 # Heights and widths: whole units, stretched, a single line, and smaller than a unit.
 IMAGES = ((40, 40), (20, 61), (7, 30), (5, 3))
-FEWEST = 4  # of different tokens of an answer
 VISION: dict[str, Any] = {
     "attention_dropout": 0.0,
     "head_dim": 16,
@@ -58,7 +56,7 @@ VISION: dict[str, Any] = {
     "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
 }
 # Lengths of text between images: all but the last are before an image.
-PROMPTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+PROMPTS: dict[str, Layout] = {
     "one": ((7, 9), (1,)),
     "large": ((15, 0), (0,)),
     "two": ((6, 3, 11), (2, 0)),
@@ -347,18 +345,13 @@ def main() -> None:
     rows = [eyes.rows(some) for some in levels]
     texts = Text(tensors), Text(tensors).double()
     cases = [case for name in PROMPTS for case in make_cases(name, texts, levels, rows)]
-    FOLDER.mkdir(exist_ok=True)
     shutil.copytree(ADAPTER, FOLDER / ADAPTER.name, dirs_exist_ok=True)
-    save_file(tensors | eyes.named(), FOLDER / "model.safetensors")
     recorded: dict[str, Tensor] = {}
     for i, (image, some, of_image) in enumerate(zip(images, levels, rows, strict=True)):
         recorded |= {f"image.{i}": image, f"levels.{i}": some, f"features.{i}": of_image}
-    save_file(recorded, FOLDER / "forward.safetensors")
     golden = {"family": "nemotron_vlm", "mask_token_id": MASK_ID, "cases": cases}
-    for file, content in {"config.json": published_config(), "golden.json": golden}.items():
-        (FOLDER / file).write_text(json.dumps(content, indent=1) + "\n")
-    for path in sorted(Path(FOLDER).rglob("*.*")):
-        print(f"{path.name}: {path.stat().st_size:,} bytes")
+    files = {"config.json": published_config(), "golden.json": golden}
+    write_golden(FOLDER, tensors | eyes.named(), recorded, files)
     print([len(some) for some in rows], [(c["name"], c["forwards"]) for c in cases])
 
 

@@ -8,14 +8,11 @@ under a block-causal mask. Their `config.json` and names of tensors are those of
 github.com/JetAstra/SDAR-VL.
 """
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
     LlavaOnevisionConfig,
@@ -27,7 +24,8 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
     LlavaOnevisionImageProcessorPil,
 )
 
-from tests.golden.make.relatives import CloseChoice, Reference, block_loop
+from tests.golden.make.images import Layout, draw_image, make_block_case, spread, write_golden
+from tests.golden.make.relatives import Reference
 from tests.support.plain import draw_tensors
 from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE
 
@@ -37,7 +35,7 @@ TILE, PATCH, MOST = 20, 6, 9  # two pixels of a tile are in no patch
 SHAPES = [[TILE * rows, TILE * columns] for rows in range(1, 5) for columns in range(1, 5)]
 # Heights and widths: without padding, padded above and beside, and one whose map is shrunk.
 IMAGES = ((40, 40), (25, 58), (61, 22), (70, 79))
-BLOCK, LENGTH, FEWEST = 4, 32, 4  # of different tokens of an answer
+BLOCK, LENGTH = 4, 32
 TEXT: dict[str, Any] = {
     "attention_bias": False,
     "head_dim": 16,
@@ -74,7 +72,7 @@ STATIC = {
 THRESHOLD = STATIC | {"policy": "threshold", "threshold": 0.05}
 # Lengths of text between images: all but the last are before an image. Where the last one is short,
 # the first block of the answer begins with rows of an image.
-PROMPTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+PROMPTS: dict[str, Layout] = {
     "one": ((7, 9), (1,)),
     "large": ((5, 6), (3,)),
     "two": ((6, 3, 11), (2, 0)),
@@ -124,15 +122,6 @@ def make_vision(generator: torch.Generator) -> LlavaOnevisionForConditionalGener
     return model
 
 
-def draw_image(height: int, width: int, generator: torch.Generator) -> Tensor:
-    """A smooth image [H, W, 3] in uint8 with some noise."""
-    shape = 1, 3, height, width
-    coarse = torch.rand(1, 3, 5, 5, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, shape[2:], mode="bilinear")
-    noisy = 0.9 * smooth + 0.1 * torch.rand(shape, generator=generator)
-    return (noisy[0].permute(1, 2, 0) * 255).to(torch.uint8).contiguous()
-
-
 def features_of(
     model: LlavaOnevisionForConditionalGeneration,
     processor: LlavaOnevisionImageProcessorPil,
@@ -144,20 +133,6 @@ def features_of(
     [rows] = model.model.get_image_features(values, inputs["image_sizes"]).pooler_output
     tiles = ((values[0] * 0.5 + 0.5) * 255).round().to(torch.uint8)
     return rows.contiguous(), tiles.permute(0, 2, 3, 1).flatten(0, 1).contiguous()
-
-
-def spread(
-    model: LlavaOnevisionForConditionalGeneration,
-    processor: LlavaOnevisionImageProcessorPil,
-    images: list[Tensor],
-) -> None:
-    """Have rows differ by about as much as embeddings, around zero."""
-    rows = torch.cat([features_of(model, processor, image)[0] for image in images])
-    last = model.model.multi_modal_projector.linear_2
-    last.bias -= rows.mean(0)
-    factor = 1.2 / (rows - rows.mean(0)).std()
-    last.weight *= factor
-    last.bias *= factor
 
 
 def named(model: LlavaOnevisionForConditionalGeneration, text: dict[str, Tensor]) -> Any:
@@ -199,39 +174,6 @@ def published_config() -> dict[str, Any]:
     }
 
 
-def make_case(
-    name: str, text: Qwen3ForCausalLM, features: list[Tensor], settings: dict[str, Any]
-) -> dict[str, Any]:
-    """A prompt of random text in which every choice is clear, and its answer."""
-    lengths, images = PROMPTS[name]
-    for seed in range(400):
-        generator = torch.Generator().manual_seed(seed)
-        template: list[int] = []
-        for length, image in zip(lengths, (*images, None), strict=True):
-            template += torch.randint(3, IMAGE, (length,), generator=generator).tolist()
-            template += [IMAGE] if image is not None else []
-        rows = iter([features[image] for image in images])
-        prompt = [i for t in template for i in ([t] if t != IMAGE else [t] * len(next(rows)))]
-        places = (torch.tensor(prompt) == IMAGE).nonzero().flatten()
-        rows_of = torch.cat([features[image] for image in images])
-        reference = Seeing(text, BLOCK, places=places, rows=rows_of)
-        other = Seeing(text, BLOCK, places=places, rows=-rows_of)
-        try:
-            tokens = block_loop(reference, prompt, settings)
-            if len(set(tokens)) < FEWEST or {IMAGE, MASK_ID} & set(tokens):
-                continue
-            depends = block_loop(other, prompt, settings) != tokens
-        except CloseChoice:
-            continue
-        if depends:
-            return {
-                **{"name": f"{name}-{settings['policy']}", "prompt": template},
-                **{"images": list(images), "settings": settings},
-                **{"forwards": reference.forwards, "tokens": tokens},
-            }
-    raise AssertionError(f"no clear choices: {name}")
-
-
 @torch.no_grad()
 def main() -> None:
     torch.set_num_threads(1)
@@ -244,7 +186,8 @@ def main() -> None:
         image_std=[0.5] * 3,
     )
     images = [draw_image(*size, generator) for size in IMAGES]
-    spread(vision, processor, images)
+    rows = torch.cat([features_of(vision, processor, image)[0] for image in images])
+    spread(vision.model.multi_modal_projector.linear_2, rows, 1.2)
     made = [features_of(vision, processor, image) for image in images]
     features = [rows for rows, _ in made]
     drawn = draw_tensors(
@@ -253,26 +196,24 @@ def main() -> None:
     drawn["lm_head.weight"] *= 3
     text = Qwen3ForCausalLM(Qwen3Config(**TEXT, tie_word_embeddings=False)).eval()
     text.load_state_dict(drawn)
+
+    def see(places: Tensor, rows: Tensor) -> Seeing:
+        return Seeing(text, BLOCK, places=places, rows=rows)
+
     cases = [
-        make_case(name, text, features, settings)
+        make_block_case(name, layout, features, settings, see, image=IMAGE, highest=IMAGE)
         for settings in (STATIC, THRESHOLD)
-        for name in PROMPTS
+        for name, layout in PROMPTS.items()
     ]
-    FOLDER.mkdir(exist_ok=True)
-    save_file(named(vision, drawn), FOLDER / "model.safetensors")
     recorded: dict[str, Tensor] = {}
     for i, (image, (rows, tiles)) in enumerate(zip(images, made, strict=True)):
         recorded |= {f"image.{i}": image, f"pixels.{i}": tiles, f"features.{i}": rows}
-    save_file(recorded, FOLDER / "forward.safetensors")
     files: dict[str, Any] = {
         "config.json": published_config(),
         "preprocessor_config.json": processor.to_dict(),
         "golden.json": {"family": "sdar_vl", "mask_token_id": MASK_ID, "cases": cases},
     }
-    for file, content in files.items():
-        (FOLDER / file).write_text(json.dumps(content, indent=1) + "\n")
-    for path in sorted(Path(FOLDER).iterdir()):
-        print(f"{path.name}: {path.stat().st_size:,} bytes")
+    write_golden(FOLDER, named(vision, drawn), recorded, files)
     print([len(rows) for rows in features], [(c["name"], c["forwards"]) for c in cases])
 
 
