@@ -1,4 +1,4 @@
-"""Checks of answers to prompts with images, which every model that takes images passes."""
+"""Checks of answers to prompts with images that golden checkpoints share."""
 
 from collections.abc import Sequence
 from typing import Any

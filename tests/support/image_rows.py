@@ -1,4 +1,4 @@
-"""Checks of rows of images, which the vision tower of every golden checkpoint passes."""
+"""Checks of rows of images that golden checkpoints share."""
 
 from collections.abc import Callable
 
