@@ -126,7 +126,9 @@ def test_images_of_conversations_are_files_urls_and_pillows(tmp_path: Path) -> N
 
 
 def test_a_model_answers_about_the_images_of_each_conversation(tmp_path: Path) -> None:
-    folder = sdar_vl.write(tmp_path, sdar_vl.raw_config(image_token_index=TRAITS.token_id))
+    folder = sdar_vl.MODEL.write(
+        tmp_path, sdar_vl.MODEL.raw_config(image_token_index=TRAITS.token_id)
+    )
     inner = byte_tokenizer(tags=(TOKEN,))
     inner.chat_template = TEMPLATE
     inner.save_pretrained(folder)
