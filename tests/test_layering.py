@@ -58,7 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 # Only modules of one folder may import each other; see `test_kernels_import_downward`.
 KERNEL_LAYERS: tuple[tuple[str, ...], ...] = (
     ("testing",),
-    ("attention", "noise", "policies"),
+    ("attention", "convolution", "noise", "policies"),
     ("scoring",),
     ("moe",),
     ("linear",),

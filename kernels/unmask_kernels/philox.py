@@ -65,10 +65,13 @@ def position_noise(seeds: Tensor, positions: Tensor, steps: Tensor) -> Tensor:
 
 
 def _gumbel(words: Tensor) -> Tensor:
+    return -torch.log(-torch.log(_uniform(words)))
+
+
+def _uniform(words: Tensor) -> Tensor:
     # The 23 upper bits, half a step off 0 and 1, whose logarithms are not finite. One bit more
     # and the half would not fit in float32, which would round the highest to 1.
-    uniform = ((words >> 9).float() + 0.5) * (1.0 / (1 << 23))
-    return -torch.log(-torch.log(uniform))
+    return ((words >> 9).float() + 0.5) * (1.0 / (1 << 23))
 
 
 def noise_tokens(seeds: Tensor, positions: Tensor, steps: Tensor, vocab_size: int) -> Tensor:
@@ -76,9 +79,20 @@ def noise_tokens(seeds: Tensor, positions: Tensor, steps: Tensor, vocab_size: in
 
     From the counter (0, position, step, 1), which no Gumbel noise uses.
     """
+    return (_noise_words(seeds, positions, steps)[..., 0] * vocab_size) >> 32
+
+
+def noise_uniform(seeds: Tensor, positions: Tensor, steps: Tensor) -> Tensor:
+    """Numbers [R] float32 in (0, 1), a function of (seed, position, step).
+
+    From the same counter as `noise_tokens`, but independent of these.
+    """
+    return _uniform(_noise_words(seeds, positions, steps)[..., 1])
+
+
+def _noise_words(seeds: Tensor, positions: Tensor, steps: Tensor) -> Tensor:
     zero = torch.zeros_like(positions)
-    words = philox((zero, positions, steps, zero + 1), _key(seeds))
-    return (words[..., 0] * vocab_size) >> 32
+    return philox((zero, positions, steps, zero + 1), _key(seeds))
 
 
 def _key(seeds: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,24 +22,36 @@ def philox(c0, c1, c2, k0, k1):
 
 
 @triton.jit
-def noise_tokens(seed, b_position, step, vocab_size, BLOCK: tl.constexpr):
-    """Tokens [BLOCK] int64, uniform over the vocabulary; see `philox.noise_tokens`."""
-    zero = tl.zeros([BLOCK], tl.uint32)
-    words, _, _, _ = philox_of(
+def noise_words(seed, position, step):
+    """Two random words of a seed, a position and a step; see `philox.noise_tokens`."""
+    zero = (position * 0).to(tl.uint32)
+    token_word, uniform_word, _, _ = philox_of(
         zero,
-        b_position.to(tl.uint32),
+        position.to(tl.uint32),
         zero + step.to(tl.uint32),
         zero + 1,
         zero + seed.to(tl.uint32),
         zero + (seed >> 32).to(tl.uint32),
     )
+    return token_word, uniform_word
+
+
+@triton.jit
+def noise_tokens(seed, b_position, step, vocab_size):
+    """Tokens int64 of positions, uniform over the vocabulary; see `philox.noise_tokens`."""
+    words, _ = noise_words(seed, b_position, step)
     return (words.to(tl.int64) * vocab_size) >> 32
 
 
 @triton.jit
+def uniform_of(words):
+    """Numbers in (0, 1), float32; see `philox.noise_uniform`."""
+    return ((words >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07
+
+
+@triton.jit
 def _gumbel_of(words):
-    uniform = ((words >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07
-    return -tl.log(-tl.log(uniform))
+    return -tl.log(-tl.log(uniform_of(words)))
 
 
 @triton.jit

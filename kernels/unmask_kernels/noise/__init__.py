@@ -1,1 +1,1 @@
-"""Uniform diffusion: scoring and renoising of DiffusionGemma's canvases."""
+"""Uniform diffusion: scores of canvases of noise, and their steps."""

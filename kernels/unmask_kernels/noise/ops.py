@@ -99,12 +99,15 @@ def score_canvas(
     assert stats is not None
     total = stats.total[:num_rows]
     plain_norm = (stats.plain_best + stats.plain_total.log())[:num_rows]
+    log_total = total.log()
     soft = stats.soft[:num_rows] / total[:, None]
     return CanvasScores(
         drawn=stats.drawn[:num_rows],
         best=stats.token[:num_rows],
         confidence=1.0 / stats.plain_total[:num_rows],
-        entropy=total.log() - stats.weighted[:num_rows] / total,
+        entropy=log_total - stats.weighted[:num_rows] / total,
+        tempered_norm=stats.best[:num_rows] + log_total,
+        log_norm=plain_norm,
         soft=(soft * vocabulary.scale).to(hidden.dtype),
         top_ids=stats.top_ids[:num_rows] if num_top else None,
         top_logprobs=stats.top[:num_rows] - plain_norm[:, None] if num_top else None,

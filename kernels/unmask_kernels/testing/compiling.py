@@ -21,11 +21,12 @@ from triton.compiler import ASTSource
 
 from unmask_kernels import dependent_launch as dependent
 from unmask_kernels.attention import gpu as attention
-from unmask_kernels.layers.gpu import layers, mixing, quantized_rows, sandwich
+from unmask_kernels.convolution import gpu as convolution
+from unmask_kernels.layers.gpu import layers, mixing, modulation, quantized_rows, sandwich
 from unmask_kernels.linear.gpu import four_bits, fp8
 from unmask_kernels.linear.gpu import widened as linear
 from unmask_kernels.moe.gpu import experts
-from unmask_kernels.noise.gpu import denoising
+from unmask_kernels.noise.gpu import denoising, posterior
 from unmask_kernels.noise.gpu import slices as canvas
 from unmask_kernels.policies import gpu as selection
 from unmask_kernels.quantization import gpu as quantization
@@ -150,6 +151,9 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from truncation.variants(capability)
     yield from canvas.variants(capability)
     yield from denoising.variants(capability)
+    yield from posterior.variants(capability)
+    yield from convolution.variants(capability)
+    yield from modulation.variants(capability)
     yield from sandwich.variants(capability)
     yield from layers.variants(capability)
     yield from mixing.variants(capability)

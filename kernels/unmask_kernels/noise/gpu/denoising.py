@@ -27,7 +27,7 @@ def begin_kernel(
         m_token = o_token < length
         b_position = tl.load(starts + i_canvas) + o_token
         seed = tl.load(seeds + i_canvas)
-        b_token = noise_tokens(seed, b_position, seed * 0, vocab_size, BLOCK)
+        b_token = noise_tokens(seed, b_position, seed * 0, vocab_size)
         tl.store(tokens + i_row * stride_tokens + o_token, b_token, mask=m_token)
         tl.store(unchanged + i_row, i_row * 0 - 1)
 
@@ -73,7 +73,7 @@ def move_kernel(
 
     b_position = tl.load(starts + i_canvas) + o_token
     step = tl.load(steps + i_canvas) + 1
-    b_noise = noise_tokens(tl.load(seeds + i_canvas), b_position, step, vocab_size, BLOCK)
+    b_noise = noise_tokens(tl.load(seeds + i_canvas), b_position, step, vocab_size)
     b_token = tl.where(b_accepted, tl.load(drawn + o_position, mask=m_token, other=0), b_noise)
     tl.store(tokens + i_row * stride_tokens + o_token, b_token, mask=m_token)
 

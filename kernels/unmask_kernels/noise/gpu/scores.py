@@ -41,13 +41,15 @@ def score(
             top_ids.append(ids)
         _score_logits(logits, vocabulary, draws.select(part), merged, first)
     best, drawn = merged.tokens[:, :num_rows].unbind()
-    confidence, entropy, norm = merged.numbers[:, :num_rows].unbind()
+    confidence, entropy, norm, tempered_norm = merged.numbers[:, :num_rows].unbind()
     logprobs = torch.cat(tops)[:num_rows] - norm[:, None] if num_top else None
     return CanvasScores(
         drawn=drawn,
         best=best,
         confidence=confidence,
         entropy=entropy,
+        tempered_norm=tempered_norm,
+        log_norm=norm,
         soft=merged.soft[:num_rows],
         top_ids=torch.cat(top_ids)[:num_rows] if num_top else None,
         top_logprobs=logprobs,

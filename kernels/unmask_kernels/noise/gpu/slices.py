@@ -105,6 +105,7 @@ def join_slices_kernel(
         tl.store(numbers + i_out, 1.0 / plain_total)
         tl.store(numbers + all_rows + i_out, tl.log(total) - weighted / total)
         tl.store(numbers + 2 * all_rows + i_out, plain_best + tl.log(plain_total))
+        tl.store(numbers + 3 * all_rows + i_out, best + tl.log(total))
     o_column = i_column * COLUMNS + tl.arange(0, COLUMNS)
     m_column = o_column < num_columns
     b_soft = tl.zeros([COLUMNS], tl.float32)
@@ -152,14 +153,14 @@ class MergedScores:
 
     soft: Tensor  # [M, C], the mean embedding
     tokens: Tensor  # [2, M] int64: the best, the drawn
-    numbers: Tensor  # [3, M] float32: confidence, entropy, log-normalizer without temperature
+    numbers: Tensor  # [4, M] float32: confidence, entropy, log-normalizers without and with T
 
     @classmethod
     def empty(cls, rows: Tensor) -> Self:
         """Memory for the scores of `rows` [M, C]."""
         tokens = rows.new_empty((2, len(rows)), dtype=torch.int64)
         return cls(
-            torch.empty_like(rows), tokens, rows.new_empty((3, len(rows)), dtype=torch.float32)
+            torch.empty_like(rows), tokens, rows.new_empty((4, len(rows)), dtype=torch.float32)
         )
 
 
