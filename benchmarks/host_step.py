@@ -69,6 +69,8 @@ class Stub:
     def __init__(self) -> None:
         self.lm_head = make_linear(torch.zeros(SHAPE.raw["vocab_size"], 1))
 
+    state_sizes: Sequence[int] = ()
+
     @property
     def layers(self) -> Sequence[LayerShape]:
         """Both layers."""

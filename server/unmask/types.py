@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, NamedTuple, Self
 
+from unmask.canvas_schedules import CanvasSchedule as CanvasSchedule
+from unmask.canvas_schedules import NoiseSchedule as NoiseSchedule
+from unmask.canvas_schedules import PosteriorSchedule as PosteriorSchedule
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 from unmask.images import ImageRows, ImageTraits
@@ -237,22 +240,6 @@ def is_last(event: Event) -> bool:
     return isinstance(event, Failure)
 
 
-@dataclass(frozen=True, slots=True)
-class CanvasSchedule:
-    """Defaults of a checkpoint that denoises canvases of noise.
-
-    Temperatures fall from `t_max` towards `t_min` over at most `steps` steps, which end early once
-    the draft was the same for `stability` steps and its mean entropy is below `confidence` (nats).
-    """
-
-    steps: int = 48
-    entropy_bound: float = 0.1
-    t_max: float = 0.8
-    t_min: float = 0.4
-    stability: int = 1
-    confidence: float = 0.005
-
-
 class EditCommands(NamedTuple):
     """Tokens that delete their position, or insert a mask before it, where tokens are edited."""
 
@@ -300,7 +287,7 @@ class ModelInfo:
     attention: AttentionPattern = "block_causal"
     shift: bool = False
     schedule: ScheduleName = "even"
-    canvas: CanvasSchedule | None = None
+    canvas: NoiseSchedule | None = None
     can_edit: bool = False
     can_mix: bool = False  # embeddings with the mask token's (DMax)
     caps_steps: bool = False

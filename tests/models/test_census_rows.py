@@ -112,6 +112,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "diffusionGPT, modernbert-diffusion-small": BERT,
     "ModernBERT, mmBERT": BERT,
     "DiffusionGemma-26B-A4B-it": Folder("dgemma", "canvas", block_length=16),
+    "LFM2.5-350M-diffusion-exp": Folder("lfm2", "canvas", block_length=8),
     "SDAR-VL 4B and 8B, Instruct and Think": Folder("sdar_vl", "block_causal", block_length=4),
     "LLaDA-V, LLaDA-MedV": Folder("llada_v", "full", block_length=128),
     "MDLM": Folder("mdlm", "full"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.models import diffusion_gemma
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.inputs import CanvasRows, ForwardInputs, plan_layers
 from unmask.models.kv_cache import KVCache
 from unmask.models.weights import Weights
 from unmask_kernels.noise.ops import score_canvas
@@ -147,8 +147,7 @@ class Forward:
             slots=slots.to(self._device),
             plans=plans,
             cache=self.cache,
-            canvas_rows=canvas_rows if len(canvas_rows) else None,
-            soft=torch.cat(soft) if len(canvas_rows) else None,
+            canvas=self._canvases(canvas_rows, torch.cat(soft)) if len(canvas_rows) else None,
         )
         placed = [
             (torch.arange(image.start, image.end) + first - rows.start, image.vectors)
@@ -162,6 +161,11 @@ class Forward:
             )
         hidden = self.model.final_norm(self.model.forward(step))
         return list(hidden[canvas_rows].split([len(rows.canvas) for rows in all_rows]))
+
+    def _canvases(self, rows: Tensor, soft: Tensor) -> CanvasRows:
+        """Canvas rows of a model that has no use for noise levels and first steps."""
+        none = torch.zeros(1, device=self._device)
+        return CanvasRows(rows, soft, none, none.bool())
 
 
 def soft_of(model: CanvasDecoder, hidden: Tensor, temperature: float) -> Tensor:

@@ -12,12 +12,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.meta_engine import load
+from unmask.engine.run.canvases import Canvases
 from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
 from unmask.engine.run.graphs.noise import noise_step
 from unmask.engine.run.graphs.noise_buffers import NoiseBuffers, noise_sizes, padded_arrays
 from unmask.engine.run.graphs.noise_check import random_canvases
 from unmask.engine.run.graphs.sizes import tile_configs
-from unmask.engine.run.noise import Canvases
+from unmask.engine.run.noise_inputs import NoiseModel
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.kv_cache import KVCache
@@ -69,7 +70,8 @@ def run(num_layers: int, num_canvases: int) -> dict[str, int]:
     forward = ForwardBuffers.empty(model.layers, plans, size.num_rows, cache)
     random = np.random.default_rng(0)
     batch = random_canvases(loaded, cache, size, LIMITS.max_num_seqs, random)
-    arrays = padded_arrays(batch, canvases, loaded.info.canvas, size)
+    noise = NoiseModel(loaded.info.canvas, loaded.info.vocab_size, LIMITS.page_size, 0)
+    arrays = padded_arrays(batch, canvases, noise, size)
     buffers = NoiseBuffers(size, forward, arrays)
     with compiled_only(90) as launches, Operations() as operations:
         noise_step(model, buffers, canvases, loaded.info.vocab_size)()

@@ -113,7 +113,7 @@ def policy_results(
 def _names(model: ModelInfo) -> list[PolicyName]:
     """Policies that requests to a model may have."""
     if model.canvas is not None:
-        return ["entropy_bound"]
+        return [model.canvas.policy]
     if model.edit_commands is not None and model.default_sampling.editing_threshold is not None:
         return ["threshold"]
     is_full = model.attention == "full"

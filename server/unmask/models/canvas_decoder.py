@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unmask.models.decoder import GatedMlp
 from unmask.models.gemma_config import Span
-from unmask.models.inputs import ForwardInputs, Vision
+from unmask.models.inputs import NO_CANVAS, ForwardInputs, Vision, index_of_canvas_rows
 from unmask.models.kv_cache import LayerShape
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
@@ -27,7 +27,6 @@ from unmask_kernels.moe.routing import route_softmax, router_logits
 from unmask_kernels.noise.vocabulary import Vocabulary
 from unmask_kernels.quantization.types import QuantizedRows
 
-NO_CANVAS = 2**31 - 1  # larger than any number of rows
 PER_OUTPUT_NDIM = 2  # scales [E, N], one an output; scales of input groups have a third dimension
 
 
@@ -120,6 +119,9 @@ class CanvasDecoder:
     `vocabulary` scores canvases slice by slice. Without `vision`, prompts have no images.
     """
 
+    follows_posterior, num_earlier = False, 0
+    state_sizes: Sequence[int] = ()
+
     def __init__(
         self,
         *,
@@ -161,7 +163,7 @@ class CanvasDecoder:
         canvas is finished.
         """
         eps, num_rows = self._eps, len(step.token_ids)
-        canvas_of = _canvas_of(step)
+        canvas_of = index_of_canvas_rows(step)
         x = pad_rows(self._embed(step, canvas_of))
         factors = self._factors(canvas_of, len(x))
         cos_sin = {
@@ -223,11 +225,10 @@ class CanvasDecoder:
 
     def _embed(self, step: ForwardInputs, canvas_of: Tensor | None) -> Tensor:
         x = step.with_images(F.embedding(step.token_ids, self.embedding) * self._scale)
-        if canvas_of is None or step.canvas_rows is None:
+        if canvas_of is None or step.canvas is None:
             return x
-        assert step.soft is not None, "canvas rows are always conditioned, on zeros at first"
-        canvas = x.index_select(0, step.canvas_rows.clamp(max=len(x) - 1))
-        canvas = self._self_conditioning(canvas, step.soft, self._eps)
+        canvas = x.index_select(0, step.canvas.rows.clamp(max=len(x) - 1))
+        canvas = self._self_conditioning(canvas, step.canvas.soft, self._eps)
         is_canvas = canvas_of < len(canvas)
         canvas = canvas.index_select(0, canvas_of.clamp(max=len(canvas) - 1))
         return torch.where(is_canvas[:, None], canvas, x)
@@ -244,15 +245,3 @@ class CanvasDecoder:
 def _takes_row_scales(product: Linear | GatedLinear) -> bool:
     """True if a product takes rows in e4m3 with one scale each."""
     return product.takes_quantized_rows and not product.takes_groups
-
-
-def _canvas_of(step: ForwardInputs) -> Tensor | None:
-    """Index [T] of each row in `step.canvas_rows`, `NO_CANVAS` for encoder rows.
-
-    The shape does not depend on the rows' kinds, so the step can be captured in a CUDA graph.
-    """
-    if step.canvas_rows is None:
-        return None
-    entries = torch.arange(len(step.canvas_rows), device=step.canvas_rows.device)
-    canvas_of = entries.new_full((len(step.token_ids) + 1,), NO_CANVAS)
-    return canvas_of.index_copy_(0, step.canvas_rows, entries)[:-1]

@@ -151,6 +151,12 @@ SERVED = (
         "text and images",
     ),
     Published(
+        "LFM2.5-350M-diffusion-exp",
+        ("Lfm2ForBlockDiffusion",),
+        "lfm2-diffusion",
+        "small enough for a CPU; its configuration was not seen, and tools are not called",
+    ),
+    Published(
         "SDAR-VL 4B and 8B, Instruct and Think",
         ("LlavaOnevisionForConditionalGeneration",),
         "sdar-vl",
@@ -187,11 +193,6 @@ REFUSED = (
     ),
     Published("Sumi-7B", ("SumiForMaskGeneration",), note="uniform noise, an off-by-one softmax"),
     Published("GIDD 3B and 10B", ("GiddForDiffusionLM",), note="uniform noise, no mask token"),
-    Published(
-        "LFM2.5-350M-diffusion-exp",
-        ("Lfm2ForBlockDiffusion",),
-        note="convolutions, uniform noise and time conditioning",
-    ),
     Published("Trida-7B-Preview", ("TridaForDLM",), note="its mask and blocks are not known"),
     Published(
         "Trida2.0-4B, and models of trida-stack",

@@ -38,15 +38,20 @@ _GROUPS = Range(-2, 2**10)  # LLaDA-MoE's class has -2 for none
 RANGES: Mapping[str, Range] = {
     "attention_factor": _FACTOR,
     "bd_size": Range(1, MAX_BLOCK_LENGTH),
+    "block_ff_dim": Range(1, 2**20),
+    "block_ffn_dim_multiplier": _FACTOR,
+    "block_multiple_of": Range(1, 2**14),
     "beta_fast": _FACTOR,
     "beta_slow": _FACTOR,
     "block_size": Range(1, MAX_BLOCK_LENGTH),
     "canvas_length": Range(1, MAX_BLOCK_LENGTH),
     "cond_dim": _WIDTH,
+    "conv_L_cache": Range(1, 64),
     "d_model": _WIDTH,
     "decoder_sparse_step": _LAYERS,
     "dense_intermediate_size": Range(1, 2**20),
     "depth": _LAYERS,
+    "diffusion_block_size": Range(1, MAX_BLOCK_LENGTH),
     "embed_dim": _WIDTH,
     "embedding_size": _TOKEN,
     "expert_intermediate_size": Range(1, 2**20),
@@ -99,10 +104,13 @@ RANGES: Mapping[str, Range] = {
     "patch_size": Range(1, 2**10),
     "pooling_kernel_size": Range(1, 64),
     "position_embedding_size": Range(1, 2**17),
+    "real_vocab_size": Range(1, 2**22),
     "rms_norm_eps": Range(0, 1, real=True),
     "rope_theta": _THETA,
     "routed_scaling_factor": Range(1e-6, 1e6, real=True),
     "shared_expert_intermediate_size": Range(0, 2**20),
+    "sigma_cond_dim": _WIDTH,
+    "sigma_freq_embedding_size": Range(2, 2**14),
     "sliding_window": Range(0, 2**31),
     "spatial_merge_size": Range(1, 64),
     "temporal_patch_size": Range(1, 64),
@@ -112,7 +120,12 @@ RANGES: Mapping[str, Range] = {
     "window_size": Range(1, 2**14),
 }
 
-LISTS: Mapping[str, type] = {"layer_types": str, "mlp_only_layers": int, "moe_layer_freq": int}
+LISTS: Mapping[str, type] = {
+    "full_attn_idxs": int,
+    "layer_types": str,
+    "mlp_only_layers": int,
+    "moe_layer_freq": int,
+}
 OBJECTS = ("per_layer_config",)
 # Fields of which the first must not be larger, or be a multiple of the second.
 NOT_ABOVE = (

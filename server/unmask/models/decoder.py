@@ -133,6 +133,8 @@ class Layer:
 class Decoder:
     """Weights and forward pass, without the final norm and the LM head: few rows need logits."""
 
+    state_sizes: Sequence[int] = ()
+
     def __init__(
         self,
         config: DecoderConfig,

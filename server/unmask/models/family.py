@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -15,12 +15,13 @@ from unmask.models.kv_cache import LayerShape
 from unmask.models.weights import Weights
 from unmask.types import (
     AttentionPattern,
-    CanvasSchedule,
     EditCommands,
+    NoiseSchedule,
     PolicyName,
     ScheduleName,
 )
 from unmask_kernels.linear.ops import Linear
+from unmask_kernels.noise.vocabulary import Vocabulary
 
 RawConfig = dict[str, Any]
 TokenId = Callable[[str], int | None]
@@ -33,6 +34,7 @@ class Model(Protocol):
     lm_head: Linear
     row_unit: int  # unit that rows are padded to; see `unmask_kernels.linear.padding`
     vision: Vision | None  # None: prompts have no images
+    state_sizes: Sequence[int]  # channels of each short convolution, whose inputs are cached
 
     @property
     def layers(self) -> Sequence[LayerShape]:
@@ -45,6 +47,20 @@ class Model(Protocol):
 
     def final_norm(self, hidden: Tensor) -> Tensor:
         """Hidden rows [M, C] after the final norm, ready for the LM head."""
+        ...
+
+
+@runtime_checkable
+class CanvasModel(Model, Protocol):
+    """Interface of a model that denoises canvases of noise."""
+
+    embedding: Tensor  # [V, C], tied to the LM head
+    vocabulary: Vocabulary
+    follows_posterior: bool  # True if steps draw from a posterior (DUO), instead of accepting
+    num_earlier: int  # positions before a row that short convolutions read
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [M, V] float32 of normed rows [M, C]."""
         ...
 
 
@@ -98,7 +114,7 @@ class Family:
     traits: Callable[[RawConfig], Traits]
     build: Callable[[RawConfig, Weights, int], Model]  # of config, weights, number of positions
     fields: ConfigFields  # known fields of config.json; any other is refused
-    canvas: Callable[[RawConfig], CanvasSchedule] | None = None  # of generation_config.json
+    canvas: Callable[[RawConfig], NoiseSchedule] | None = None  # of generation_config.json
     verified: str = ""  # comparison with a reference, for `unmask models` and the docs
     model_types: tuple[str, ...] = ()  # `model_type` of configs without an architecture
     block_field: str | None = None  # field of config.json with the block length

@@ -17,7 +17,7 @@ from unmask.models.d2f import d2f_presets
 from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.sampling_params import PARAMETERS, POLICY_NAMES, SETTINGS
 from unmask.tokenizer import Tokenizer
-from unmask.types import AUTO, CanvasSchedule, SamplingParams
+from unmask.types import AUTO, NoiseSchedule, PosteriorSchedule, SamplingParams
 from unmask_kernels.policies.table import ALIASES, NUMBERS
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def read_sampling(
     family: Family,
     traits: Traits,
     checkpoint: Checkpoint,
-    canvas: CanvasSchedule | None,
+    canvas: NoiseSchedule | None,
     decoding: DecodingConfig,
 ) -> SamplingParams:
     """Default sampling parameters of a checkpoint; logs each with its source.
@@ -107,7 +107,7 @@ def read_own_sampling(
     family: Family,
     traits: Traits,
     checkpoint: Checkpoint,
-    canvas: CanvasSchedule | None,
+    canvas: NoiseSchedule | None,
     decoding: DecodingConfig,
 ) -> SamplingParams | None:
     """Defaults of a checkpoint where the server sets none but a preset.
@@ -125,7 +125,7 @@ def _own(
     family: Family,
     traits: Traits,
     checkpoint: Checkpoint,
-    canvas: CanvasSchedule | None,
+    canvas: NoiseSchedule | None,
     preset: str | None,
     *,
     presets: bool = True,
@@ -147,7 +147,7 @@ def _defaults(
     family: Family,
     traits: Traits,
     checkpoint: Checkpoint,
-    canvas: CanvasSchedule | None,
+    canvas: NoiseSchedule | None,
     decoding: DecodingConfig,
     *,
     presets: bool = True,
@@ -157,13 +157,7 @@ def _defaults(
     if presets:
         defaults |= _preset(family, traits, checkpoint, decoding.preset)
     if canvas is not None:
-        schedule = {
-            "temperature": 1.0,
-            "policy": "entropy_bound",
-            "entropy_bound": canvas.entropy_bound,
-            "steps": canvas.steps,
-        }
-        defaults |= {key: (value, FILE) for key, value in schedule.items()}
+        defaults |= _schedule_defaults(canvas)
     else:
         read = _file_defaults(traits, checkpoint.generation)
         defaults |= {key: (value, FILE) for key, value in read}
@@ -173,6 +167,15 @@ def _defaults(
     if (decoding.open_blocks or 1) > 1 and decoding.sub_block_length is None:
         defaults.pop("sub_block_length", None)  # several blocks are filled whole
     return defaults
+
+
+def _schedule_defaults(schedule: NoiseSchedule) -> Defaults:
+    """Defaults of a model of uniform noise; those of DUO are its family's."""
+    values = {"temperature": 1.0, "policy": schedule.policy, "steps": schedule.steps}
+    if isinstance(schedule, PosteriorSchedule):
+        return {key: (value, "its family") for key, value in values.items()}
+    values["entropy_bound"] = schedule.entropy_bound
+    return {key: (value, FILE) for key, value in values.items()}
 
 
 def _params(defaults: Defaults) -> SamplingParams:

@@ -13,6 +13,7 @@ from unmask.models.kv_cache import KVCache, LayerShape
 from unmask_kernels.attention.ops import AttentionPlan, make_plan
 from unmask_kernels.attention.tiles import ToDevice
 
+NO_CANVAS = 2**31 - 1  # larger than any number of rows
 Vision = Callable[[Tensor, Size], Tensor]
 """Vectors [N, C] of an image's rows, of its pixels [H, W, 3] uint8 and of its size before."""
 
@@ -26,20 +27,30 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardInputs:
-    """Tensors that a model's forward pass reads in one step.
+class CanvasRows:
+    """Rows of S canvases of noise, all of one length, in families that denoise such.
 
-    Canvas rows, in families that denoise canvases of noise, are sorted and have the previous step's
-    expected embedding in `soft`, zeros in the first step. `canvas_rows` is padded with T.
+    Rows are sorted, and padded with T. `soft` is the previous step's expected embedding, zeros in
+    the first step.
     """
+
+    rows: Tensor  # [R] int64, indices into T
+    soft: Tensor  # [R, C], as `unmask_kernels.noise.ops.CanvasScores.soft`
+    sigmas: Tensor  # [S] float32, noise levels; zeros of a model that knows none
+    is_fresh: Tensor  # [S] bool, True in a canvas's first step
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardInputs:
+    """Tensors that a model's forward pass reads in one step."""
 
     token_ids: Tensor  # [T] int64
     positions: Tensor  # [T] int64
     slots: Tensor  # [T] int64
     plans: tuple[AttentionPlan, ...]  # one a layer
     cache: KVCache
-    canvas_rows: Tensor | None = None  # [R] int64, indices into T
-    soft: Tensor | None = None  # [R, C], as `unmask_kernels.noise.ops.CanvasScores.soft`
+    canvas: CanvasRows | None = None  # None: no row is of a canvas of noise
+    earlier: Tensor | None = None  # [T, K] int64, slots of the K positions before each row
     adapted: Tensor | None = None  # [T] bool, rows that a draft's adapter is for; None: no row
     mixture: Mixture | None = None  # None: every row is a token's embedding
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
@@ -51,6 +62,19 @@ class ForwardInputs:
         if self.image_rows is not None and self.image_vectors is not None:
             embeddings.index_copy_(0, self.image_rows, self.image_vectors)
         return embeddings
+
+
+def index_of_canvas_rows(step: ForwardInputs) -> Tensor | None:
+    """Index [T] of each row among the canvas rows, `NO_CANVAS` for others; None without any.
+
+    The shape does not depend on the rows' kinds, so the step can be captured in a CUDA graph.
+    """
+    if step.canvas is None:
+        return None
+    rows = step.canvas.rows
+    entries = torch.arange(len(rows), device=rows.device)
+    index = entries.new_full((len(step.token_ids) + 1,), NO_CANVAS)
+    return index.index_copy_(0, rows, entries)[:-1]
 
 
 def plan_layers(

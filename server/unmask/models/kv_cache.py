@@ -32,12 +32,14 @@ class KVCache:
     """Keys and values of each layer, [pages, page_size, kv_heads, head_dim].
 
     8-bit caches are multiplied by `scales` [kv_heads] when read. These are ones: there is no
-    calibration, and e4m3's range (448) covers the keys and values of 16-bit models.
+    calibration, and e4m3's range (448) covers the keys and values of 16-bit models. `states` are
+    the inputs of short convolutions, [pages, page_size, channels], in the model's dtype.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     scales: tuple[Tensor | None, ...]
+    states: tuple[Tensor, ...] = ()
 
     @classmethod
     def empty(
@@ -47,8 +49,13 @@ class KVCache:
         page_size: int,
         dtype: torch.dtype,
         device: torch.device,
+        state_sizes: Sequence[int] = (),
+        state_dtype: torch.dtype | None = None,
     ) -> "KVCache":
-        """Cache of zeros; on a CPU the system commits memory at the first write."""
+        """Cache of zeros; on a CPU the system commits memory at the first write.
+
+        States have the dtype of keys where none is given.
+        """
 
         def pages() -> tuple[Tensor, ...]:
             shapes = [(num_pages, page_size, s.num_kv_heads, s.head_dim) for s in layers]
@@ -57,4 +64,19 @@ class KVCache:
         scales: list[Tensor | None] = [None] * len(layers)
         if dtype.itemsize == 1:
             scales = [torch.ones(shape.num_kv_heads, device=device) for shape in layers]
-        return cls(pages(), pages(), tuple(scales))
+        states = tuple(
+            torch.zeros(num_pages, page_size, size, dtype=state_dtype or dtype, device=device)
+            for size in state_sizes
+        )
+        return cls(pages(), pages(), tuple(scales), states)
+
+
+def slot_bytes(
+    layers: Sequence[LayerShape],
+    state_sizes: Sequence[int],
+    kv_dtype: torch.dtype,
+    dtype: torch.dtype,
+) -> int:
+    """Memory of one token: keys and values in `kv_dtype`, states of convolutions in `dtype`."""
+    numbers = sum(shape.slot_numbers for shape in layers)
+    return numbers * kv_dtype.itemsize + sum(state_sizes) * dtype.itemsize

@@ -92,6 +92,8 @@ class BertLayer:
 class ModernBert:
     """Weights and forward pass; `final_norm` is all of the head before its last product."""
 
+    state_sizes: Sequence[int] = ()
+
     def __init__(self, raw: RawConfig, weights: Weights, num_positions: int) -> None:
         heads, hidden = raw["num_attention_heads"], raw["hidden_size"]
         self._head_dim, rest = divmod(hidden, heads)

@@ -18,6 +18,7 @@ from unmask.models import (
     dream,
     fast_dllm,
     idlm,
+    lfm2_diffusion,
     llada,
     llada2,
     llada2_uni,
@@ -88,6 +89,7 @@ FAMILIES: tuple[Family, ...] = (
     bd3lm.FAMILY,
     modern_bert.FAMILY,
     diffusion_gemma.FAMILY,
+    lfm2_diffusion.FAMILY,
     sdar_vl.FAMILY,
     llada_v.FAMILY,
 )

@@ -34,7 +34,13 @@ class DeviceModel:
         num_pages = limits.num_pages + 1 if limits.has_graphs else limits.num_pages
         dtype: torch.dtype = getattr(torch, limits.kv_dtype)
         cache = KVCache.empty(
-            loaded.model.layers, num_pages, limits.page_size, dtype, loaded.device
+            loaded.model.layers,
+            num_pages,
+            limits.page_size,
+            dtype,
+            loaded.device,
+            loaded.model.state_sizes,
+            loaded.dtype,
         )
         staging = Staging(loaded.device)
         return cls(loaded, limits, cache, staging, ClassTables(staging))

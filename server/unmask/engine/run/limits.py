@@ -10,6 +10,7 @@ from unmask.engine.schedule.block_lengths import saturation_rows_of
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import page_size_of
 from unmask.errors import InvalidConfig
+from unmask.models.kv_cache import slot_bytes
 from unmask.models.matrices import dtype_name
 from unmask.models.registry import LoadedModel
 from unmask.types import ModelInfo
@@ -94,10 +95,10 @@ def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
     """Pages of the KV cache: as configured, or as many as fit its memory."""
     if config.num_pages is not None:
         return config.num_pages
-    slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
-    slot_bytes = slot_numbers * kv_dtype(config, loaded).itemsize
+    model = loaded.model
+    of_slot = slot_bytes(model.layers, model.state_sizes, kv_dtype(config, loaded), loaded.dtype)
     page_size = page_size_of(config, loaded.device.type)
-    return max(1, kv_bytes(config, loaded.device) // (slot_bytes * page_size))
+    return max(1, kv_bytes(config, loaded.device) // (of_slot * page_size))
 
 
 def kv_dtype(config: EngineConfig, loaded: LoadedModel) -> torch.dtype:
@@ -121,9 +122,9 @@ def kv_bytes(config: EngineConfig, device: torch.device) -> int:
 
 def cache_bytes(limits: EngineLimits, loaded: LoadedModel) -> int:
     """Memory that all pages of the KV cache take."""
-    slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
-    slot_bytes: int = slot_numbers * getattr(torch, limits.kv_dtype).itemsize
-    return limits.num_pages * limits.page_size * slot_bytes
+    model, dtype = loaded.model, getattr(torch, limits.kv_dtype)
+    of_slot = slot_bytes(model.layers, model.state_sizes, dtype, loaded.dtype)
+    return limits.num_pages * limits.page_size * of_slot
 
 
 def check_cache(limits: EngineLimits, loaded: LoadedModel) -> None:

@@ -19,7 +19,7 @@ from unmask.engine.run.noise import Follow
 from unmask.engine.run.staging import Staging
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.engine.schedule.structure import Part
-from unmask.models.canvas_decoder import CanvasDecoder
+from unmask.models.family import CanvasModel
 from unmask_kernels.noise.types import CanvasScores
 from unmask_kernels.scoring.ops import LOGIT_ROWS
 from unmask_kernels.scoring.truncation import keep_likeliest
@@ -102,7 +102,7 @@ class GroupScores:
 class GrammarPaths:
     """Drafts and draws of canvases with a grammar."""
 
-    def __init__(self, model: CanvasDecoder, staging: Staging, vocab_size: int) -> None:
+    def __init__(self, model: CanvasModel, staging: Staging, vocab_size: int) -> None:
         self._model, self._vocab_size = model, vocab_size
         self._groups = PerGrammar(lambda automaton: TokenGroups.of(automaton, staging))
 

@@ -119,7 +119,7 @@ def check_chance(
 
     `sampling` has every default filled in.
     """
-    if policy != "ancestral":
+    if policy != "ancestral" or model.canvas is not None:
         return
     is_full = model.attention == "full"
     is_exact = is_full and sampling.cache in ("none", "delayed")

@@ -121,9 +121,10 @@ def _check_canvas(
     """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
     _check_block_causal(params)
     _check_full(params)
-    if policy != "entropy_bound":
+    own = policy if model.canvas is None else model.canvas.policy
+    if policy != own:
         raise InvalidRequest(
-            f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
+            f"this model is denoised by the policy {own} only, not {policy}", field="policy"
         )
     for name in ("logit_bias", "allowed_token_ids", "eos_last", *PENALTIES):
         if params.asks_for(name):

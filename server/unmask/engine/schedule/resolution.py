@@ -163,7 +163,7 @@ def _resolve(
     check_chance(policy, sampling, model, drafts=drafts)
     threshold, *other_numbers = numbers_of(policy, params, default)
     alg_temp = alg_temp_of(policy, params, default)
-    orders = alg_temp > 0 or BY_NAME[policy].ranks_by == "noise"
+    orders = model.canvas is None and (alg_temp > 0 or BY_NAME[policy].ranks_by == "noise")
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
     check_given(request, model, editing_threshold)
     check_structure(params, model, rules)

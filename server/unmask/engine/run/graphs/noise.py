@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.engine.run.canvases import Canvases
 from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.check import on_device
 from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
@@ -26,20 +27,14 @@ from unmask.engine.run.graphs.noise_buffers import (
 from unmask.engine.run.graphs.noise_check import random_canvases
 from unmask.engine.run.graphs.recorder import CLOSE, CapturedGraph, Recorder, warn_of_dependence
 from unmask.engine.run.graphs.sizes import tile_configs
-from unmask.engine.run.noise import (
-    Canvases,
-    begin,
-    denoise_canvases,
-    noise_inputs,
-    row_inputs,
-)
+from unmask.engine.run.noise import begin, denoise_canvases
+from unmask.engine.run.noise_inputs import NoiseModel, noise_inputs, row_inputs
 from unmask.engine.run.pending import PendingStep, SampledTokens
 from unmask.engine.run.staging import on_host
 from unmask.engine.schedule.batch import StepBatch
-from unmask.models.canvas_decoder import CanvasDecoder
+from unmask.models.family import CanvasModel
 from unmask.models.inputs import ForwardInputs
 from unmask.models.weights import Progress
-from unmask.types import CanvasSchedule
 from unmask_kernels.scoring.types import truncates
 
 logger = logging.getLogger(__name__)
@@ -52,7 +47,7 @@ class NoiseGraphs:
     captured: Sequence[CapturedGraph[NoiseBuffers]]  # smallest first
     device: DeviceModel
     canvases: Canvases
-    schedule: CanvasSchedule
+    noise: NoiseModel
 
     def launch(self, batch: StepBatch, started_s: float) -> PendingStep | None:
         """Launch a batch; None if it fits no graph."""
@@ -63,7 +58,7 @@ class NoiseGraphs:
             buffers = captured.buffers
             if buffers.holds(batch, plans):
                 staging = self.device.staging
-                buffers.fill(batch, rows, plans, self.canvases, self.schedule, staging)
+                buffers.fill(batch, rows, plans, self.canvases, self.noise, staging)
                 captured.graph.replay()
                 sampled = buffers.outputs.first(len(batch.hidden_rows))
                 return PendingStep.send(batch, started_s, sampled)
@@ -85,7 +80,7 @@ class NoiseGraphs:
 def capture_noise(
     device: DeviceModel,
     canvases: Canvases,
-    schedule: CanvasSchedule,
+    noise: NoiseModel,
     progress: Progress | None,
     recorder: Recorder,
 ) -> NoiseGraphs | None:
@@ -95,20 +90,20 @@ def capture_noise(
     `progress` gets "graphs", how many there are and all.
     """
     try:
-        captured = _capture(device, canvases, schedule, progress, recorder)
+        captured = _capture(device, canvases, noise, progress, recorder)
     except Exception as error:
         logger.warning("CUDA graphs of steps are disabled: %s: %s", type(error).__name__, error)
         return None
     finally:
         for tensor in _state(canvases):
             tensor.zero_()
-    return NoiseGraphs(captured, device, canvases, schedule)
+    return NoiseGraphs(captured, device, canvases, noise)
 
 
 def _capture(
     device: DeviceModel,
     canvases: Canvases,
-    schedule: CanvasSchedule,
+    noise: NoiseModel,
     progress: Progress | None,
     recorder: Recorder,
 ) -> list[CapturedGraph[NoiseBuffers]]:
@@ -123,11 +118,11 @@ def _capture(
     random = np.random.default_rng(0)
     captured: list[CapturedGraph[NoiseBuffers]] = []
     dependent: list[int] = []
-    check = _NoiseCheck(device, canvases, schedule)
+    check = _NoiseCheck(device, canvases, noise)
     for size in reversed(sizes):  # the largest takes the memory that the others share
         forward = whole.view(size.num_rows, size.step.tiles)
         batch = random_canvases(loaded, cache, size, limits.max_num_seqs, random)
-        buffers = NoiseBuffers(size, forward, padded_arrays(batch, canvases, schedule, size))
+        buffers = NoiseBuffers(size, forward, padded_arrays(batch, canvases, noise, size))
         check.fill(buffers, batch)
         one = CapturedGraph(buffers, record(check.step(buffers)))
         other = random_canvases(loaded, cache, size, limits.max_num_seqs, random)
@@ -141,7 +136,7 @@ def _capture(
 
 
 def noise_step(
-    model: CanvasDecoder, buffers: NoiseBuffers, canvases: Canvases, vocab_size: int
+    model: CanvasModel, buffers: NoiseBuffers, canvases: Canvases, vocab_size: int
 ) -> Callable[[], None]:
     """A step over static buffers; it asks the device for no number."""
 
@@ -160,12 +155,12 @@ class _NoiseCheck:
 
     device: DeviceModel
     canvases: Canvases
-    schedule: CanvasSchedule
+    noise: NoiseModel
 
     @property
-    def model(self) -> CanvasDecoder:
+    def model(self) -> CanvasModel:
         """The model, whose canvases these are."""
-        assert isinstance(self.device.loaded.model, CanvasDecoder)
+        assert isinstance(self.device.loaded.model, CanvasModel)
         return self.device.loaded.model
 
     @property
@@ -181,7 +176,7 @@ class _NoiseCheck:
         """Bring a batch to the buffers."""
         rows, plans = row_inputs(batch, self.canvases), self.device.plans(batch, on_host)
         staging = self.device.staging
-        buffers.fill(batch, rows, plans, self.canvases, self.schedule, staging)
+        buffers.fill(batch, rows, plans, self.canvases, self.noise, staging)
 
     def passes(self, captured: CapturedGraph[NoiseBuffers], batch: StepBatch) -> bool:
         """Raise if a replay differs in a bit from the same kernels launched one by one.
@@ -220,7 +215,7 @@ class _NoiseCheck:
         host = ForwardInputs(rows.token_ids, rows.positions, rows.slots, plans, device.cache)
         inputs = on_device(host, device.staging)
         rows = rows.to_device(device.staging)
-        step = noise_inputs(batch, canvases, self.schedule, device.staging)
+        step = noise_inputs(batch, canvases, self.noise, device.staging)
         begin(canvases, step, self.vocab_size)
         rows.sync_open_tokens(canvases.open_tokens)
         inputs = replace(inputs, token_ids=rows.token_ids)

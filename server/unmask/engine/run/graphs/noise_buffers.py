@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from unmask.engine.run.canvases import Canvases
 from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
 from unmask.engine.run.graphs.sizes import GraphSize, tile_configs, tiles_for
 from unmask.engine.run.inputs import RowInputs, dummy_slot
-from unmask.engine.run.noise import Canvases, NoiseInputs, noise_arrays
+from unmask.engine.run.noise_inputs import NoiseInputs, NoiseModel, noise_arrays
 from unmask.engine.run.pending import PackedTokens, SampledTokens
 from unmask.engine.run.staging import Array, Staging, StaticBuffers
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import LoadedModel
-from unmask.types import CanvasSchedule
 from unmask_kernels.attention.ops import AttentionPlan
 from unmask_kernels.attention.static_tiles import TileSize
 from unmask_kernels.attention.tiles import TileConfig
@@ -119,12 +119,12 @@ class NoiseBuffers:
         rows: RowInputs,
         plans: Sequence[AttentionPlan],
         canvases: Canvases,
-        schedule: CanvasSchedule,
+        noise: NoiseModel,
         staging: Staging,
     ) -> None:
         """Bring a batch that fits, with its rows and plans on the host."""
         self.forward.fill(rows, plans, dummy_slot(canvases.open_tokens), staging)
-        for name, values in padded_arrays(batch, canvases, schedule, self.size).items():
+        for name, values in padded_arrays(batch, canvases, noise, self.size).items():
             self._buffers.write(name, values, 0)
         self._buffers.send(staging)
 
@@ -140,9 +140,9 @@ class NoiseBuffers:
 
 
 def padded_arrays(
-    batch: StepBatch, canvases: Canvases, schedule: CanvasSchedule, size: NoiseSize
+    batch: StepBatch, canvases: Canvases, noise: NoiseModel, size: NoiseSize
 ) -> dict[str, Array]:
     """Arrays of `NoiseInputs`, padded to a size."""
     return noise_arrays(
-        batch, canvases, schedule, num_canvases=size.num_canvases, num_rows=size.num_rows
+        batch, canvases, noise, num_canvases=size.num_canvases, num_rows=size.num_rows
     )
