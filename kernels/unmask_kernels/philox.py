@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor
 
+from unmask_kernels.dispatch import has_native
+from unmask_kernels.native.library import kernels
+from unmask_kernels.native.threads import get_num_threads
+
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _NUM_ROUNDS = 10
@@ -39,8 +43,11 @@ def gumbel_noise(
     """Standard Gumbel noise [R, vocab_size], float32, a function of (seed, position, step).
 
     Word w of the counter (i, position, step, 0) belongs to vocabulary entry 4 * i + w. Columns are
-    the entries from `first`, a multiple of four.
+    the entries from `first`, a multiple of four. Noise of C kernels differs from torch's in last
+    bits.
     """
+    if has_native(seeds.device, torch.float32):
+        return _native_noise(seeds, positions, steps, vocab_size, first)
     blocks = torch.arange(first // 4, first // 4 + (vocab_size + 3) // 4, device=seeds.device)
     words = philox(
         (blocks[None, :], positions[:, None], steps[:, None], torch.zeros_like(blocks)[None, :]),
@@ -49,8 +56,24 @@ def gumbel_noise(
     return _gumbel(words.flatten(1)[:, :vocab_size])
 
 
+def _native_noise(
+    seeds: Tensor, positions: Tensor, steps: Tensor, count: int, first: int
+) -> Tensor:
+    out = torch.empty(len(seeds), count)
+    keys = [key.expand(len(seeds)).contiguous() for key in (seeds, positions, steps)]
+    pointers = (tensor.data_ptr() for tensor in (out, *keys))
+    kernels(torch.float32).gumbel_noise(*pointers, len(seeds), first, count, get_num_threads())
+    return out
+
+
 def gumbel_at(seeds: Tensor, positions: Tensor, steps: Tensor, entries: Tensor) -> Tensor:
     """`gumbel_noise` [N] of single vocabulary entries [N], with a key each."""
+    if has_native(seeds.device, torch.float32):
+        out = torch.empty(len(entries))
+        keys = [key.expand(len(entries)).contiguous() for key in (seeds, positions, steps)]
+        pointers = (tensor.data_ptr() for tensor in (out, *keys, entries.contiguous()))
+        kernels(torch.float32).gumbel_at(*pointers, len(entries), get_num_threads())
+        return out
     words = philox((entries // 4, positions, steps, torch.zeros_like(entries)), _key(seeds))
     return _gumbel(words.gather(1, (entries % 4)[:, None])[:, 0])
 

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 SOURCES = (
     *("products.c", "attention.c", "layers.c", "softmax_stats.c", "class_masks.c"),
-    "thread_pool.c",
+    *("noise.c", "thread_pool.c"),
 )
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
@@ -58,6 +58,8 @@ SIGNATURES: Signatures = {
     ),
     "softmax_stats": (None, (*(_pointer,) * 5, _size, _size, _int)),
     "forbid_classes": (None, (*(_pointer,) * 4, *(_size,) * 4, _int)),
+    "gumbel_noise": (None, (*(_pointer,) * 4, *(_size,) * 3, _int)),
+    "gumbel_at": (None, (*(_pointer,) * 5, _size, _int)),
     "rms_norm": (None, (*(_pointer,) * 3, _size, _size, _float, _int)),
     "qk_norm_rope_store": (
         None,
