@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import dispatch
-from unmask_kernels.convolution.ops import short_convolution
+from unmask_kernels.convolution.ops import centred_convolution, short_convolution
 
 PAGE = 4
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -17,10 +17,14 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def whole(projected: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The gated convolution of a sequence [T, 3 C] at once, in float32."""
+def whole(projected: Tensor, weight: Tensor, bias: Tensor | None, behind: int = 0) -> Tensor:
+    """The gated convolution of a sequence [T, 3 C] at once, in float32.
+
+    A row sees so many positions `behind` it.
+    """
     before, gate, x = projected.float().chunk(3, -1)
-    inputs = F.pad((before * x).to(projected.dtype).float().T[None], (len(weight) - 1, 0))
+    padding = len(weight) - 1 - behind, behind
+    inputs = F.pad((before * x).to(projected.dtype).float().T[None], padding)
     kernel = weight.float().T[:, None]
     biases = None if bias is None else bias.float()
     return gate * F.conv1d(inputs, kernel, biases, groups=len(kernel))[0].T
@@ -89,3 +93,37 @@ def test_slots_for_another_kernel_are_refused() -> None:
         short_convolution(rows, torch.zeros(3, 8), None, states, at, at[:, None], at)
     with pytest.raises(ValueError, match="7 channels"):
         short_convolution(rows, torch.zeros(2, 7), None, states, at, at[:, None], at)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("num_columns", "num_taps"), [(24, 3), (1030, 3), (16, 1), (16, 5)])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_centred_rows_see_both_sides_of_their_own_sequence(
+    dtype: torch.dtype,
+    num_columns: int,
+    num_taps: int,
+    has_bias: bool,
+    backend: dispatch.Backend,
+    device: torch.device,
+) -> None:
+    lengths = (1, 7, 4, 1, 2)
+    sequences = [torch.randn(n, 3 * num_columns).to(dtype) for n in lengths]
+    weight = torch.randn(num_taps, num_columns).to(dtype)
+    bias = torch.randn(num_columns).to(dtype) if has_bias else None
+    positions = torch.cat([torch.arange(n) for n in lengths])
+    out = centred_convolution(
+        torch.cat(sequences).to(device),
+        weight.to(device),
+        None if bias is None else bias.to(device),
+        positions.to(device),
+    )
+    for sequence, rows in zip(sequences, out.cpu().split(lengths), strict=True):
+        expected = whole(sequence, weight, bias, behind=num_taps // 2)
+        torch.testing.assert_close(
+            rows.float(), expected, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype]
+        )
+
+
+def test_a_kernel_without_a_middle_is_refused() -> None:
+    with pytest.raises(ValueError, match="kernel of 2"):
+        centred_convolution(torch.zeros(1, 24), torch.zeros(2, 8), None, torch.zeros(1).long())

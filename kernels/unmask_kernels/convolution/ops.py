@@ -50,3 +50,33 @@ def short_convolution(
     if bias is not None:
         total += bias.float()
     return gate * total.to(projected.dtype)
+
+
+def centred_convolution(
+    projected: Tensor, weight: Tensor, bias: Tensor | None, positions: Tensor
+) -> Tensor:
+    """Rows [T, C] of c * conv(b * x) that see positions to both sides; see `short_convolution`.
+
+    The convolution has an odd number of weights [K, C], the middle one of a row's own position.
+    Rows of a sequence are all there and in a row, as `positions` [T] tell; none of another sequence
+    counts on. Positions that are not there count as zeros.
+    """
+    num_taps, num_columns = weight.shape
+    if num_taps % 2 == 0 or projected.shape[1:] != (3 * num_columns,):
+        raise ValueError(f"rows {tuple(projected.shape)} do not fit a kernel of {num_taps}")
+    if uses_triton(projected.device):
+        from unmask_kernels.convolution import gpu
+
+        return gpu.centred_convolution(projected, weight, bias, positions)
+    before, gate, x = projected.chunk(3, -1)
+    inputs, reach = (before * x).float(), num_taps // 2
+    total = inputs * weight[reach].float()
+    for offset in range(1, reach + 1):
+        follows = (positions[offset:] - positions[:-offset] == offset)[:, None]
+        earlier = inputs[:-offset] * weight[reach - offset].float()
+        later = inputs[offset:] * weight[reach + offset].float()
+        total[offset:] += torch.where(follows, earlier, 0.0)
+        total[:-offset] += torch.where(follows, later, 0.0)
+    if bias is not None:
+        total += bias.float()
+    return gate * total.to(projected.dtype)
