@@ -68,6 +68,7 @@ class Tokenizer:
         if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
             self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special - markup)
         self.encodes_bare = False  # without special tokens, even where they are asked for
+        self.begins_chats = False  # with the token that begins a sequence
         self.image_type = IMAGE_TYPE  # of images among the parts of messages, in the template
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
@@ -297,7 +298,9 @@ class Tokenizer:
         text = self._render(guarded, options, add_generation_prompt, continue_final_message)
         if max_tokens is not None:
             self.check_length(controls.plain(text), max_tokens, "messages")
-        return controls.encode(text)
+        ids = controls.encode(text)
+        begin = self._inner.bos_token_id if self.begins_chats else None
+        return ids if begin is None or ids[:1] == [begin] else [begin, *ids]
 
     def _is_likely_longer(self, messages: Sequence[Mapping[str, Any]], max_tokens: int) -> bool:
         """True if the texts of messages alone are more than `max_tokens` may have."""

@@ -292,6 +292,7 @@ class ModelInfo:
     can_mix: bool = False  # embeddings with the mask token's (DMax)
     caps_steps: bool = False
     fills_best: bool = False
+    keeps_keys: bool = True  # False: a pass computes all of a sequence
     end_text: str | None = None  # ends an answer as a stop string does
     banned_ids: tuple[int, ...] = ()  # tokens that are in no answer
     stops_at_end: bool = False  # nothing behind an end of the answer is filled
@@ -308,6 +309,11 @@ class ModelInfo:
     def modes(self) -> tuple[ModeName, ...]:
         """The modes that a request may ask for."""
         return ("diffusion", *CAUSAL_MODES.get(self.attention, ()))
+
+    @property
+    def caches(self) -> tuple[CacheName, ...]:
+        """The caches that a request may ask for."""
+        return CACHES[self.attention] if self.keeps_keys else ("none",)
 
     @property
     def has_seed(self) -> bool:

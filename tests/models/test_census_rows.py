@@ -112,6 +112,8 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "diffusionGPT, modernbert-diffusion-small": BERT,
     "ModernBERT, mmBERT": BERT,
     "DiffusionGemma-26B-A4B-it": Folder("dgemma", "canvas", block_length=16),
+    "LFM2.5-Encoder-350M-Diffusion": Folder("lfm2_encoder", "full", block_length=16),
+    "LFM2.5-Encoder 230M and 350M": Folder("lfm2_encoder", "full", block_length=16),
     "LFM2.5-350M-diffusion-exp": Folder("lfm2", "canvas", block_length=8),
     "SDAR-VL 4B and 8B, Instruct and Think": Folder("sdar_vl", "block_causal", block_length=4),
     "LLaDA-V, LLaDA-MedV": Folder("llada_v", "full", block_length=128),

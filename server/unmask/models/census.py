@@ -157,6 +157,18 @@ SERVED = (
         "small enough for a CPU; its configuration was not seen, and tools are not called",
     ),
     Published(
+        "LFM2.5-Encoder-350M-Diffusion",
+        ("Lfm2BidirectionalForMaskedLM",),
+        "lfm2-encoder",
+        "small enough for a CPU; without the rule of its demonstration against neighbours",
+    ),
+    Published(
+        "LFM2.5-Encoder 230M and 350M",
+        ("Lfm2BidirectionalForMaskedLM",),
+        "lfm2-encoder",
+        "with a warning: they were trained to fill a few masks, and write no answers",
+    ),
+    Published(
         "SDAR-VL 4B and 8B, Instruct and Think",
         ("LlavaOnevisionForConditionalGeneration",),
         "sdar-vl",

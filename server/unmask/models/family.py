@@ -95,6 +95,7 @@ class Traits:
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
     is_pipelined: bool = True  # of blocks behind a prompt, several are open (D2F), else one (CDLM)
     fills_best: bool = False  # of several open blocks, the best position of all too (d3LLM)
+    keeps_keys: bool = True  # False: full attention computes all of a sequence in every pass
 
 
 # Fields of `SamplingParams` by preset name; the first preset is the default.
@@ -126,3 +127,5 @@ class Family:
     images: Callable[[RawConfig, Path, TokenId], ImageTraits | None] | None = None
     chat_template: str | None = None  # in place of the checkpoint's
     is_masked_lm: bool = False  # prompts have no [CLS]; a warning if it may not generate
+    warn: Callable[[str], None] | None = None  # of a checkpoint by its name
+    begins_chats: bool = False  # with the token that begins a sequence, if a template does not

@@ -13,48 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask.models.decoder import DecoderConfig, GatedMlp
+from unmask.models.decoder import DecoderConfig
 from unmask.models.inputs import NO_CANVAS, ForwardInputs, Vision, index_of_canvas_rows
 from unmask.models.kv_cache import LayerShape
-from unmask_kernels.attention.ops import attention
+from unmask.models.lfm2_layers import ConvolutionMixer, Lfm2Layer, attend, layer_shapes
 from unmask_kernels.convolution.ops import short_convolution
 from unmask_kernels.layers.modulation import enter_layer, leave_layer, next_layer
-from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
+from unmask_kernels.layers.ops import rms_norm
 from unmask_kernels.layers.types import Modulation
 from unmask_kernels.linear.ops import Linear
 from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.noise.vocabulary import Vocabulary
 
 MAX_PERIOD = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class ConvolutionMixer:
-    """Gated short convolution between two products."""
-
-    inner: Linear  # [3 C, C]: gates before the convolution, after it, and its inputs
-    weight: Tensor  # [K, C], the last of a row's own position
-    bias: Tensor | None  # [C]
-    out: Linear
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionMixer:
-    """Grouped-query attention with norms of heads."""
-
-    qkv: Linear
-    qk_norm: Tensor  # [H + Hkv, D]
-    out: Linear
-
-
-@dataclass(frozen=True, slots=True)
-class Lfm2Layer:
-    """Weights of one layer in kernel layouts."""
-
-    norm: Tensor
-    mixer: ConvolutionMixer | AttentionMixer
-    mlp_norm: Tensor
-    mlp: GatedMlp
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +101,7 @@ class Lfm2Decoder:
     @property
     def layers(self) -> Sequence[LayerShape]:
         """Key and value shape of each attention layer."""
-        c = self._config
-        shape = LayerShape(c.num_kv_heads, c.head_dim, c.num_heads // c.num_kv_heads)
-        return (shape,) * (len(self._layers) - len(self.state_sizes))
+        return layer_shapes(self._config, self._layers)
 
     def forward(self, step: ForwardInputs) -> Tensor:
         """Hidden states [W, C] of the step's wanted rows.
@@ -152,7 +121,8 @@ class Lfm2Decoder:
                 mixed = self._convolve(layer.mixer, entered.normed, step, num_convolutions)
                 num_convolutions += 1
             else:
-                mixed = self._attend(layer.mixer, entered.normed, step, cos_sin, num_attentions)
+                given = entered.normed, step, cos_sin, num_attentions
+                mixed = attend(layer.mixer, self._config, *given)
                 num_attentions += 1
             inner = layer.mixer.out.add(pad_rows(mixed), entered.inner.clone())
             out = layer.mlp.add(rms_norm(inner, layer.mlp_norm, eps), inner)
@@ -178,40 +148,6 @@ class Lfm2Decoder:
         states = step.cache.states[index]
         read = states, step.slots, step.earlier, step.positions
         return short_convolution(projected, mixer.weight, mixer.bias, *read)
-
-    def _attend(
-        self,
-        mixer: AttentionMixer,
-        normed: Tensor,
-        step: ForwardInputs,
-        cos_sin: tuple[Tensor, Tensor],
-        index: int,
-    ) -> Tensor:
-        c, num_rows = self._config, len(step.token_ids)
-        keys, values = step.cache.keys[index], step.cache.values[index]
-        scales = step.cache.scales[index]
-        heads = mixer.qkv(normed)[:num_rows].view(num_rows, -1, c.head_dim)
-        query = qk_norm_rope_store(
-            heads,
-            mixer.qk_norm,
-            c.rms_norm_eps,
-            *cos_sin,
-            keys,
-            values,
-            step.slots,
-            key_scales=scales,
-            value_scales=scales,
-        )
-        mixed = attention(
-            query,
-            keys,
-            values,
-            step.plans[index],
-            c.head_dim**-0.5,
-            key_scales=scales,
-            value_scales=scales,
-        )
-        return mixed.flatten(1)
 
     def _embed(self, step: ForwardInputs, canvas_of: Tensor | None) -> Tensor:
         x = F.embedding(step.token_ids, self.embedding)

@@ -4,166 +4,37 @@ The prompt and finished blocks are read from left to right; a block of random to
 denoised by the posterior of DUO, told its noise level and the previous step's expected embedding.
 """
 
-from collections.abc import Sequence
-
-from torch import Tensor
-
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
-from unmask.models.decoder import DecoderConfig, GatedMlp, take_gated_mlp, take_qk_norm, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.lfm2_decoder import (
-    AttentionMixer,
-    ConvolutionMixer,
-    Lfm2Decoder,
-    Lfm2Layer,
-    NoiseLevels,
-    SelfConditioning,
-)
-from unmask.models.rope import FIELDS as ROPE_FIELDS
-from unmask.models.rope import read_rope, rope_tables
+from unmask.models.lfm2_decoder import Lfm2Decoder, NoiseLevels, SelfConditioning
+from unmask.models.lfm2_layers import FIELDS as LFM2_FIELDS
+from unmask.models.lfm2_layers import NUM_TAPS, LayerReader, layer_kinds, read_config
+from unmask.models.rope import rope_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, PosteriorSchedule
-from unmask_kernels.linear.ops import Linear, make_linear
 from unmask_kernels.noise.vocabulary import make_vocabulary
 
 BLOCK_LENGTH = 32
 REAL_VOCABULARY = 64_400  # tokens of LFM2's tokenizer; the embedding has more rows
 LEVEL_WIDTH, NUM_FREQUENCIES = 256, 256  # where a configuration does not say
-THETA, NUM_TAPS = 1_000_000.0, 3
-CONVOLUTION, ATTENTION = "conv", "full_attention"
 PARTS = 3  # scale, shift and gate
 
-FIELDS = ConfigFields(
-    read=frozenset(
-        (
-            *("block_auto_adjust_ff_dim", "block_ff_dim", "block_ffn_dim_multiplier"),
-            *("block_multiple_of", "conv_L_cache", "conv_bias", "diffusion_block_size"),
-            *("full_attn_idxs", "head_dim", "hidden_size", "intermediate_size", "layer_types"),
-            *("max_position_embeddings", "norm_eps", "num_attention_heads", "num_hidden_layers"),
-            *("num_key_value_heads", "real_vocab_size", "rope_theta", "self_conditioning"),
-            *("selfcond_ffn_bias", "sigma_cond_dim", "sigma_freq_embedding_size"),
-        )
-    ),
-    # Copies of other fields, and the initialisation of weights.
-    harmless=frozenset(
-        (
-            *("block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale"),
-            *("block_use_xavier_init", "conv_dim", "conv_dim_out", "conv_use_xavier_init"),
-            *("num_heads", "theta"),
-        )
-    ),
-    accepted={
-        "adaln_conditioning": (True,),
-        "block_use_swiglu": (True,),
-        "tie_embedding": (True,),
-        "tie_word_embeddings": (True,),
-        "use_pos_enc": (True,),
-    },
-    nested={"rope_parameters": ROPE_FIELDS, "rope_scaling": ROPE_FIELDS},
+FIELDS = LFM2_FIELDS.joined(
+    ConfigFields(
+        read=frozenset(
+            (
+                *("diffusion_block_size", "real_vocab_size", "self_conditioning"),
+                *("selfcond_ffn_bias", "sigma_cond_dim", "sigma_freq_embedding_size"),
+            )
+        ),
+        accepted={"adaln_conditioning": (True,)},
+    )
 )
 
 
-def read_config(raw: RawConfig) -> DecoderConfig:
-    """Sizes and RoPE of the attention layers; raises `InvalidCheckpoint`."""
-    hidden, heads = raw["hidden_size"], raw["num_attention_heads"]
-    head_dim = raw.get("head_dim") or hidden // heads
-    if not raw.get("rope_parameters") and not raw.get("rope_theta"):
-        raw = {**raw, "rope_theta": THETA}
-    return DecoderConfig(
-        vocab_size=raw["vocab_size"],
-        hidden_size=hidden,
-        num_layers=raw["num_hidden_layers"],
-        num_heads=heads,
-        num_kv_heads=raw.get("num_key_value_heads") or heads,
-        head_dim=head_dim,
-        rms_norm_eps=raw.get("norm_eps", 1e-5),
-        rope=read_rope(raw, head_dim),
-        tied=True,
-    )
-
-
-def layer_kinds(raw: RawConfig) -> Sequence[str]:
-    """Kind of each layer, from `layer_types` or `full_attn_idxs`; raises `InvalidCheckpoint`."""
-    count = raw["num_hidden_layers"]
-    kinds: list[str] = raw.get("layer_types") or [
-        ATTENTION if i in (raw.get("full_attn_idxs") or range(count)) else CONVOLUTION
-        for i in range(count)
-    ]
-    if len(kinds) != count or set(kinds) - {ATTENTION, CONVOLUTION}:
-        raise InvalidCheckpoint(f"layer_types do not fit {count} layers: {kinds}")
-    if ATTENTION not in kinds:
-        raise InvalidCheckpoint("a model without attention layers is not supported")
-    return kinds
-
-
-def inner_size(raw: RawConfig) -> int:
-    """Width of the MLP, which is adjusted as in transformers' `Lfm2MLP`."""
-    size: int = raw.get("block_ff_dim") or raw["intermediate_size"]
-    if not raw.get("block_auto_adjust_ff_dim", True):
-        return size
-    size = 2 * size // 3
-    multiplier: float = raw.get("block_ffn_dim_multiplier", 1.0)
-    unit: int = raw.get("block_multiple_of", 256)
-    return -(-int(multiplier * size) // unit) * unit
-
-
-class _Reader:
-    """Reads the tensors of layers."""
-
-    def __init__(self, raw: RawConfig, config: DecoderConfig, weights: Weights) -> None:
-        self.raw = raw
-        self.config = config
-        self.weights = weights
-
-    def norm(self, name: str) -> Tensor:
-        return self.weights.take(f"{name}.weight", (self.config.hidden_size,))
-
-    def exact(self, name: str, num_outputs: int, num_inputs: int, *, bias: bool) -> Linear:
-        """A product that is never quantized: it steers every layer."""
-        weight = self.weights.take(f"{name}.weight", (num_outputs, num_inputs))
-        biases = self.weights.take(f"{name}.bias", (num_outputs,)) if bias else None
-        return make_linear(weight, biases)
-
-    def mlp(self, prefix: str) -> GatedMlp:
-        names = f"{prefix}w1.weight", f"{prefix}w3.weight", f"{prefix}w2.weight"
-        return take_gated_mlp(self.weights, self.config.hidden_size, inner_size(self.raw), names)
-
-    def convolution(self, prefix: str) -> ConvolutionMixer:
-        hidden, num_taps = self.config.hidden_size, self.raw.get("conv_L_cache", NUM_TAPS)
-        bias, weights = bool(self.raw.get("conv_bias")), self.weights
-        kernel = weights.take(f"{prefix}conv.weight", (hidden, 1, num_taps))
-        return ConvolutionMixer(
-            inner=weights.take_linear([f"{prefix}in_proj"], [3 * hidden], hidden, bias=bias),
-            weight=kernel[:, 0].T.contiguous(),
-            bias=weights.take(f"{prefix}conv.bias", (hidden,)) if bias else None,
-            out=weights.take_linear([f"{prefix}out_proj"], [hidden], hidden, bias=bias),
-        )
-
-    def attention(self, prefix: str) -> AttentionMixer:
-        config, weights = self.config, self.weights
-        names = f"{prefix}q_proj", f"{prefix}k_proj", f"{prefix}v_proj"
-        norms = f"{prefix}q_layernorm.weight", f"{prefix}k_layernorm.weight"
-        size = [config.hidden_size], config.num_qkv[0]
-        return AttentionMixer(
-            qkv=take_qkv(weights, config, names),
-            qk_norm=take_qk_norm(weights, config, *norms),
-            out=weights.take_linear([f"{prefix}out_proj"], *size),
-        )
-
-    def layer(self, index: int, kind: str) -> Lfm2Layer:
-        prefix = f"model.layers.{index}."
-        mixer = (
-            self.convolution(f"{prefix}conv.")
-            if kind == CONVOLUTION
-            else self.attention(f"{prefix}self_attn.")
-        )
-        return Lfm2Layer(
-            norm=self.norm(f"{prefix}operator_norm"),
-            mixer=mixer,
-            mlp_norm=self.norm(f"{prefix}ffn_norm"),
-            mlp=self.mlp(f"{prefix}feed_forward."),
-        )
+class _Reader(LayerReader):
+    """Reads the tensors of layers and of their conditioning."""
 
     def levels(self) -> NoiseLevels:
         hidden, width = self.config.hidden_size, self.raw.get("sigma_cond_dim") or LEVEL_WIDTH

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_POSITIONS = 2048
 ATTENTIONS: Mapping[AttentionName, AttentionPattern] = {"full": "full", "block": "block_causal"}
-MAX_PADDING = 1024  # ids without text at the end of a padded vocabulary
+MAX_PADDING = 2048  # ids without text at the end of a padded vocabulary; LFM2 has 1,136
 
 
 def model_info(
@@ -88,6 +88,7 @@ def model_info(
         routing_block_length=traits.routing_block_length,
         caps_steps=traits.caps_steps,
         fills_best=traits.fills_best,
+        keeps_keys=traits.keeps_keys,
         end_text=_end_text(traits, tokenizer),
         banned_ids=read_banned_ids(traits, tokenizer),
         stops_at_end=traits.stops_at_end,
@@ -176,8 +177,9 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
     has_blocks = traits.attention in ("block_causal", "prompt_block")
     if decoding.block_length == AUTO and not has_blocks:
         raise InvalidConfig("decoding.block_length auto needs a model with block-causal attention")
-    if decoding.cache is not None and decoding.cache not in CACHES[traits.attention]:
-        known = " or ".join(CACHES[traits.attention])
+    caches = CACHES[traits.attention] if traits.keeps_keys else ("none",)
+    if decoding.cache is not None and decoding.cache not in caches:
+        known = " or ".join(caches)
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
     if decoding.editing_threshold is not None and not traits.can_edit:
         raise InvalidConfig(

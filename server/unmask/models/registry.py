@@ -19,6 +19,7 @@ from unmask.models import (
     fast_dllm,
     idlm,
     lfm2_diffusion,
+    lfm2_encoder,
     llada,
     llada2,
     llada2_uni,
@@ -90,6 +91,7 @@ FAMILIES: tuple[Family, ...] = (
     modern_bert.FAMILY,
     diffusion_gemma.FAMILY,
     lfm2_diffusion.FAMILY,
+    lfm2_encoder.FAMILY,
     sdar_vl.FAMILY,
     llada_v.FAMILY,
 )
@@ -216,6 +218,9 @@ def load_model(
         logger.debug("%s: loading failed", name, exc_info=True)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise InvalidCheckpoint(f"cannot load {name}: {type(error).__name__}: {reason}") from error
+    tokenizer.begins_chats = family.begins_chats
+    if family.warn is not None:
+        family.warn(checkpoint.name)
     if family.is_masked_lm:
         tokenizer.encodes_bare = True
         modern_bert.warn_of_training(checkpoint.name, has_template=tokenizer.has_chat_template)

@@ -57,7 +57,6 @@ from unmask.engine.schedule.token_rules import (
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
-    CACHES,
     CacheName,
     ModelInfo,
     ModeName,
@@ -277,8 +276,8 @@ def _seed(seed: int | None, *, draws: bool) -> int:
 def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:
     """The cache asked for, or the server's; raises `InvalidRequest` if the model has no such."""
     cache = params.cache or model.default_sampling.cache or "none"
-    if cache not in CACHES[model.attention]:
-        known = " or ".join(CACHES[model.attention])
+    if cache not in model.caches:
+        known = " or ".join(model.caches)
         raise InvalidRequest(f"cache of this model must be {known}, got {cache}", field="cache")
     if cache == "block" and editing_threshold is not None:
         raise InvalidRequest(
