@@ -272,6 +272,7 @@ class Dependent:
     def __init__(self, model: Model) -> None:
         self.layers, self.lm_head, self.row_unit = model.layers, model.lm_head, model.row_unit
         self._model, self.vision = model, model.vision
+        self.state_sizes = model.state_sizes
 
     def forward(self, step: ForwardInputs) -> torch.Tensor:
         return self._model.forward(step) * (1 + 1e-7 * len(step.token_ids))
