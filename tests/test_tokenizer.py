@@ -238,3 +238,15 @@ def test_a_message_that_ends_with_an_image_is_not_continued(before: list[Any]) -
         image_tokenizer().apply_chat([message], continue_final_message=True)
     with pytest.raises(InvalidRequest):
         image_tokenizer().apply_chat([], continue_final_message=True)
+
+
+@pytest.mark.parametrize(
+    "tags", [("<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", '<|"|>'), ("</think>",)]
+)
+def test_special_tokens_of_thoughts_and_calls_are_text_of_an_answer(tags: tuple[str, ...]) -> None:
+    inner = byte_tokenizer(tags=(*tags, "<|turn>"))
+    inner.backend_tokenizer.add_special_tokens([*tags, "<|turn>"])
+    tokenizer = Tokenizer(inner)
+    ids = tokenizer.encode("".join(f"a{tag}" for tag in (*tags, "<|turn>")))
+    assert len(ids) == 2 * (len(tags) + 1)
+    assert tokenizer.decode(ids) == "".join(f"a{tag}" for tag in tags) + "a"

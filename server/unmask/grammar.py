@@ -70,6 +70,14 @@ class SpecialToken:
 
 
 @dataclass(frozen=True, slots=True)
+class GemmaArguments:
+    """JSON of a schema in Gemma's notation, whose strings stand between two `quote` marks."""
+
+    schema: JsonSchema
+    quote: "Literal | SpecialToken"
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Parts one after the other."""
 
@@ -100,6 +108,7 @@ Grammar: TypeAlias = (
     | Text
     | Literal
     | SpecialToken
+    | GemmaArguments
     | Chain
     | Choice
     | Repeated

@@ -14,7 +14,7 @@ from unmask import lfs_pointer
 from unmask.byte_bpe import check_added_tokens, is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import BYTE_TOKEN, ByteDecoder, ByteStream, byte_level
 from unmask.chat_templates import ChatRenderer, check_templates, read_template
-from unmask.control_tokens import MARKUP, ControlTokens, control_ids, fast_ids
+from unmask.control_tokens import SHOWN, ControlTokens, control_ids, fast_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.id_tokenizer import IdTokenizer as IdTokenizer
 from unmask.stream_decoder import REPLACEMENT, StreamDecoder
@@ -60,7 +60,7 @@ class Tokenizer:
             self._backend.no_padding()
             added = self._backend.get_added_tokens_decoder()
             special = {i for i, token in added.items() if token.special}
-            markup = {i for i in special if MARKUP.fullmatch(added[i].content)}
+            markup = {i for i in special if SHOWN.fullmatch(added[i].content)}
             # Special tokens without text; None if all are, which the library knows by itself.
             self._silent_ids = frozenset(special - markup) if markup else None
         # Where a text is the concatenated bytes of its tokens.

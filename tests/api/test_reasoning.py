@@ -11,6 +11,8 @@ from tests.api.fake_client import TOKENIZER, answer
 from tests.api.sse import events
 from tests.support.tiny import byte_tokenizer
 from unmask.api.reasoning import (
+    CHANNEL,
+    THINK,
     KeptThoughts,
     ReasoningSplitter,
     Thoughts,
@@ -39,13 +41,26 @@ CASES = [
     ("", False, "", ""),
     (" ", True, "", ""),
 ]
+CHANNEL_CASES = [
+    ("<|channel>thought\nIt is a < b\n<channel|>Yes.", False, "It is a < b", "Yes."),
+    ("<|channel>thought\n<channel|>Yes.", False, "", "Yes."),
+    ("hm\n<channel|>Yes </think>.", True, "hm", "Yes </think>."),
+    ("<|channel>thought", False, "", ""),
+    ("<|channel>", False, "", "<|channel>"),
+    ("<|channel>other", False, "", "<|channel>other"),
+    ("<think>a</think>b", False, "", "<think>a</think>b"),
+    ("never ends <channel|", True, "never ends <channel|", ""),
+]
 
 
-@pytest.mark.parametrize(("text", "inside", "reasoning", "content"), CASES)
-def test_parts_do_not_depend_on_pieces(text, inside, reasoning, content):
+@pytest.mark.parametrize(
+    ("tags", "text", "inside", "reasoning", "content"),
+    [(THINK, *case) for case in CASES] + [(CHANNEL, *case) for case in CHANNEL_CASES],
+)
+def test_parts_do_not_depend_on_pieces(tags, text, inside, reasoning, content):
     rng = random.Random(text)
     for most in (1, 2, 3, 8, 100):
-        splitter, at, parts = ReasoningSplitter(begins_inside=inside), 0, []
+        splitter, at, parts = ReasoningSplitter(tags, begins_inside=inside), 0, []
         while at < len(text):
             size = rng.randint(1, most)
             parts.append(splitter.push(text[at : at + size], last=False))
@@ -62,12 +77,14 @@ def test_parts_do_not_depend_on_pieces(text, inside, reasoning, content):
         ("</think>", " a"),
         ("never ends, </think", ""),
         ("hm</think>\n", ""),
+        ("a </think> <chan<channel|>\n", "{}<channel|>"),
     ],
 )
 def test_thoughts_that_are_kept_end_behind_their_tag(thoughts, answer):
     text, rng = thoughts + answer, random.Random(thoughts)
     for most in (1, 2, 3, 8, 100):
-        kept, at, parts = KeptThoughts(), 0, []
+        tags = CHANNEL if "<channel|>" in text else THINK
+        kept, at, parts = KeptThoughts(tags), 0, []
         while at < len(text):
             size = rng.randint(1, most)
             parts.append(kept.push(text[at : at + size]))
@@ -99,6 +116,10 @@ def test_a_template_may_open_the_thoughts(prompt, opens):
         ("assistant: <think>\n\n</think>\n\n", "... <think> ...", Thoughts.NONE),
         ("assistant: ", "{{ messages }}", Thoughts.NONE),
         ("assistant: ", None, Thoughts.NONE),
+        ("<|turn>model\n", "... <|channel>thought\n<channel|>", Thoughts.POSSIBLE),
+        ("<|turn>model\n<|channel>thought\n<channel|>", "... <|channel> ...", Thoughts.NONE),
+        ("<|turn>model\n<|channel>thought\n", "... <|channel> ...", Thoughts.BEGUN),
+        ("<|channel|>analysis", "... <|channel|> ...", Thoughts.NONE),
     ],
 )
 def test_an_answer_may_open_thoughts_that_its_template_knows(prompt, template, thoughts):
@@ -106,9 +127,11 @@ def test_an_answer_may_open_thoughts_that_its_template_knows(prompt, template, t
 
 
 def test_an_answer_that_is_continued_may_be_in_its_thoughts():
-    assert is_inside("<think>\nhm")
-    assert not is_inside("<think>hm</think>")
-    assert not is_inside("hm")
+    assert is_inside("<think>\nhm", THINK)
+    assert not is_inside("<think>hm</think>", THINK)
+    assert not is_inside("hm", THINK)
+    assert is_inside("<|channel>thought\nhm", CHANNEL)
+    assert not is_inside("<|channel>thought\n<channel|>hm", CHANNEL)
 
 
 def thinking(template_ends="", text=THINKS):

@@ -1,5 +1,6 @@
 """Tools of chats with random weights: every call is valid, and streams add up to it."""
 
+import contextlib
 import json
 from dataclasses import replace
 from typing import Literal
@@ -13,6 +14,8 @@ from tests.support.engines import ROOMY
 from tests.support.golden import load_golden
 from tests.support.tiny import EOS_ID
 from tests.support.tool_chats import (
+    GEMMA_TAGS,
+    GEMMA_TEMPLATE,
     HERMES_TEMPLATE,
     NEMOTRON_TEMPLATE,
     SCHEMAS,
@@ -21,6 +24,7 @@ from tests.support.tool_chats import (
     tool_tokenizer,
 )
 from unmask.api import create_app
+from unmask.api.tools.formats import format_of_template
 from unmask.config import Config
 from unmask.engine.async_engine import AsyncEngine
 from unmask.engine.engine import Engine
@@ -34,6 +38,8 @@ MODELS = {
     "tags are tokens": ("sdar", HERMES_TEMPLATE, TAGS),
     "tags are text": ("fast_dllm", HERMES_TEMPLATE, ()),
     "calls in a list": ("wedlm", NEMOTRON_TEMPLATE, TAGS),
+    "calls in Gemma's notation": ("sdar", GEMMA_TEMPLATE, GEMMA_TAGS),
+    "Gemma's marks are text": ("wedlm", GEMMA_TEMPLATE, ()),
     "thoughts begun": ("sdar", HERMES_TEMPLATE + "<think>\n", TAGS),
     "thoughts begun in text": ("llada2", HERMES_TEMPLATE + "<think>\n", ()),
     "thoughts possible": ("sdar", HERMES_TEMPLATE + "{# <think> #}", TAGS),
@@ -48,11 +54,18 @@ class Weather(BaseModel):
 
 @pytest.fixture(scope="module", params=MODELS)
 def client(request, tmp_path_factory):
-    """OpenAI's client of a server, and the name of its model."""
+    """OpenAI's client of a server."""
     folder, template, tags = MODELS[request.param]
+    with serving(folder, tool_tokenizer(template, tags), tmp_path_factory) as completions:
+        yield completions
+
+
+@contextlib.contextmanager
+def serving(folder, tokenizer, tmp_path_factory):
+    """Chats with a checkpoint that has another tokenizer."""
     loaded = load_golden(folder, tmp_path_factory.mktemp(folder))
     info = replace(loaded.info, eos_token_ids=(EOS_ID,), max_model_len=1500)
-    loaded = replace(loaded, info=info, tokenizer=tool_tokenizer(template, tags))
+    loaded = replace(loaded, info=info, tokenizer=tokenizer)
     config = replace(Config(), engine=ROOMY)
     engine = AsyncEngine(Engine(config, loaded, Metrics()))
     try:
@@ -67,7 +80,7 @@ def client(request, tmp_path_factory):
 def opening_id(client, request):
     """Id of the tag before calls; None if text spells it."""
     _, template, tags = MODELS[request.node.callspec.params["client"]]
-    opening = "<TOOLCALL>" if template is NEMOTRON_TEMPLATE else "<tool_call>"
+    opening = format_of_template(template).opening
     return tool_tokenizer(template, tags).added_token_id(opening)
 
 
@@ -224,3 +237,16 @@ def test_a_limit_below_the_shortest_call_is_refused(client):
         client.create(**asking(0, tool_choice=NAMED) | {"max_tokens": 4})
     assert error.value.body["param"] == "max_tokens"
     assert "shortest answer" in error.value.body["message"]
+
+
+@pytest.mark.parametrize("ends", ["", "<|turn>model\n", "<|channel>thought\n"])
+def test_calls_on_a_canvas_are_valid_behind_thoughts(ends, tmp_path_factory):
+    tags = ("<|channel>", "<channel|>", *GEMMA_TAGS)
+    template = GEMMA_TEMPLATE + "{# <|channel> #}" * (ends != "") + ends
+    with serving("dgemma", tool_tokenizer(template, tags), tmp_path_factory) as completions:
+        for i in range(2):
+            (one,) = completions.create(**asking(i, tool_choice="required")).choices
+            check_calls(one.message)
+            assert one.message.tool_calls
+            assert one.message.content is None
+            assert one.finish_reason == "tool_calls"

@@ -21,6 +21,20 @@ NEMOTRON_TEMPLATE = (
     "{% for call in m.tool_calls or [] %}{{ '<TOOLCALL>[' if loop.first else ', ' }}"
     f"{CALL}{{{{ ']</TOOLCALL>' if loop.last }}}}{{% endfor %}}" + END
 )
+# As the published template writes calls, of text, numbers, lists and objects.
+GEMMA_TEMPLATE = (
+    '{% macro written(value) %}{% if value is string %}<|"|>{{ value }}<|"|>'
+    "{% elif value is mapping %}{{ '{' }}{% for k, v in value | dictsort %}"
+    "{{ k }}:{{ written(v) }}{{ ',' if not loop.last }}{% endfor %}{{ '}' }}"
+    "{% elif value is boolean or value is number or value is none %}{{ value | tojson }}"
+    "{% else %}[{% for v in value %}{{ written(v) }}{{ ',' if not loop.last }}{% endfor %}]"
+    "{% endif %}{% endmacro %}"
+    "{% for tool in tools or [] %}{{ tool | tojson + '\n' }}{% endfor %}"
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}{% for call in m.tool_calls or [] %}"
+    "<|tool_call>call:{{ call.function.name }}{{ written(call.function.arguments) }}<tool_call|>"
+    "{% endfor %}" + END
+)
+GEMMA_TAGS = ("<|tool_call>", "<tool_call|>", '<|"|>', "<think>", "</think>")
 TAGS = ("<tool_call>", "</tool_call>", "<TOOLCALL>", "</TOOLCALL>", "<think>", "</think>")
 WEATHER: Mapping[str, Any] = {
     "type": "object",

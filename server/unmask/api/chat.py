@@ -11,7 +11,13 @@ from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
 from unmask.api.message_parts import TextPart
 from unmask.api.prompts import check_messages, check_special_tokens, encode_chat, template_options
-from unmask.api.reasoning import CLOSE, Thoughts, is_inside, thoughts_after, with_thoughts
+from unmask.api.reasoning import (
+    Thoughts,
+    is_inside,
+    tags_of_template,
+    thoughts_after,
+    with_thoughts,
+)
 from unmask.api.requests import ChatBody
 from unmask.api.response_models import ChatCompletion
 from unmask.api.sampling_fields import sampling_values
@@ -111,12 +117,13 @@ class ChatDialect:
 
         structured, use = structure_of(body), _tool_use(body, tokenizer)
         without: tuple[str, ...] = ()
+        tags = tags_of_template(tokenizer.chat_template)
         if use is not None:
             schemas, asked = use.schemas(), () if structured is None else (structured,)
             text = None if structured is None else structured.grammar
             given = sampling_values(body)
             goes_on = bool(given.get("ignore_eos") or given.get("min_tokens"))
-            grammar = use.grammar(tag, schemas, text, goes_on=goes_on)
+            grammar = use.grammar(tag, tags, schemas, text, goes_on=goes_on)
             structured = Structured(grammar, "tools", parts=(*asked, *schemas))
             without = (use.form.opening,)
         if structured is None:
@@ -125,7 +132,7 @@ class ChatDialect:
         thoughts = _thoughts(body, prompt, tokenizer)
         if thoughts is Thoughts.POSSIBLE and body.separate_reasoning is False:
             thoughts = Thoughts.NONE  # they would be in the content
-        grammar = with_thoughts(structured.grammar, thoughts, tag, without)
+        grammar = with_thoughts(structured.grammar, thoughts, tags, tag, without)
         return Structured(grammar, structured.field, structured.parts)
 
     def writer(
@@ -151,12 +158,13 @@ def message_splitter(job: Job, body: ChatBody, tokenizer: Tokenizer) -> MessageS
     separates = body.separate_reasoning is not False
     separates &= not (has_format and thoughts is Thoughts.NONE)
     # Strings in a format may spell tags, which free text may not.
-    calls = None if use is None else CallSplitter(use.form.opening, follows_text=not has_format)
+    calls = None if use is None else CallSplitter(use.form, follows_text=not has_format)
     return MessageSplitter(
         calls=calls,
         separates_reasoning=separates,
         shows_reasoning=body.include_reasoning is not False,
         begins_inside=begun,
+        tags=tags_of_template(tokenizer.chat_template),
     )
 
 
@@ -166,14 +174,15 @@ def _tool_use(body: ChatBody, tokenizer: Tokenizer) -> ToolUse | None:
 
 def _thoughts(body: ChatBody, prompt: Sequence[int], tokenizer: Tokenizer) -> Thoughts:
     """Thoughts with which the answers begin."""
+    tags = tags_of_template(tokenizer.chat_template)
     if body.continue_final_message:
         parts = body.messages[-1].content or ()
         text = "\n".join(part.text for part in parts if isinstance(part, TextPart))
-        return Thoughts.BEGUN if is_inside(text) else Thoughts.NONE
+        return Thoughts.BEGUN if is_inside(text, tags) else Thoughts.NONE
     end = ""
     for token_id in reversed(prompt[-END_OF_PROMPT:]):
         end = tokenizer.token_text(token_id) + end
-        if len(end.rstrip()) >= len(CLOSE):  # the longest tag
+        if len(end.rstrip()) >= max(len(tags.beginning), len(tags.closing)):
             break
     return thoughts_after(end, tokenizer.chat_template)
 

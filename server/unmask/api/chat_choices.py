@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts, chat_logprobs, prompt_logprobs
-from unmask.api.reasoning import KeptThoughts, ReasoningSplitter
+from unmask.api.reasoning import THINK, KeptThoughts, ReasoningSplitter, ThoughtTags
 from unmask.api.response_models import (
     AnswerMessage,
     ChatChoice,
@@ -42,15 +42,16 @@ class MessageSplitter:
         separates_reasoning: bool,
         shows_reasoning: bool,
         begins_inside: bool,
+        tags: ThoughtTags = THINK,
     ) -> None:
         """`calls` splits text from calls, None for an answer without; see `ReasoningSplitter`.
 
         Thoughts that have begun and are not separated are content, and no calls are among them.
         """
         self._calls = calls
-        self._kept = KeptThoughts() if begins_inside and not separates_reasoning else None
+        self._kept = KeptThoughts(tags) if begins_inside and not separates_reasoning else None
         self._reasoning = (
-            ReasoningSplitter(begins_inside=begins_inside) if separates_reasoning else None
+            ReasoningSplitter(tags, begins_inside=begins_inside) if separates_reasoning else None
         )
         self._shows_reasoning = shows_reasoning
 

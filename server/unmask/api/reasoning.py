@@ -1,12 +1,37 @@
-"""Splits thoughts between `<think>` tags from the answer after them, and lets them be thought."""
+"""Splits thoughts between tags from the answer after them, and lets them be thought."""
 
 import enum
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from unmask.grammar import Chain, Grammar, Regex, Repeated, Text
+from unmask.grammar import Chain, Grammar, Literal, Regex, Repeated, Text
 
-OPEN, CLOSE = "<think>", "</think>"
 AFTER = Regex(r"\n{0,2}")  # after thoughts
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtTags:
+    """Tags around thoughts, and a label behind the first that is no thought."""
+
+    opening: str
+    closing: str
+    label: str = ""
+
+    @property
+    def beginning(self) -> str:
+        """Text before thoughts, without white space."""
+        return self.opening + self.label
+
+
+THINK = ThoughtTags("<think>", "</think>")
+"""The tags of Qwen, LLaDA2, Nemotron and most others."""
+CHANNEL = ThoughtTags("<|channel>", "<channel|>", "thought")
+"""The tags of Gemma 4, and so DiffusionGemma."""
+
+
+def tags_of_template(template: str | None) -> ThoughtTags:
+    """Tags of a model by its chat template; those of most models where it has none."""
+    return CHANNEL if template is not None and CHANNEL.opening in template else THINK
 
 
 class Thoughts(enum.Enum):
@@ -31,7 +56,8 @@ class ReasoningSplitter:
     without an end are thoughts to the last.
     """
 
-    def __init__(self, *, begins_inside: bool = False) -> None:
+    def __init__(self, tags: ThoughtTags = THINK, *, begins_inside: bool = False) -> None:
+        self._tags = tags
         self._place = _Place.REASONING if begins_inside else _Place.BEGINNING
         self._held = ""
         self._trims = begins_inside  # white space at the beginning of the part
@@ -48,17 +74,19 @@ class ReasoningSplitter:
     def _begin(self, last: bool) -> None:
         """Tell from the first characters whether the answer has thoughts."""
         start = self._held.lstrip()
-        if start.startswith(OPEN):
-            self._held = start.removeprefix(OPEN)
+        beginning = self._tags.beginning
+        if start.startswith(beginning):
+            self._held = start.removeprefix(beginning)
             self._place, self._trims = _Place.REASONING, True
-        elif last or not OPEN.startswith(start):
+        elif last or not beginning.startswith(start):
             self._place = _Place.CONTENT
 
     def _take_reasoning(self, last: bool) -> str:
         if self._trims:
             self._held = self._held.lstrip()
             self._trims = not self._held
-        reasoning, tag, rest = self._held.partition(CLOSE)
+        closing = self._tags.closing
+        reasoning, tag, rest = self._held.partition(closing)
         if tag:
             self._place, self._trims, self._held = _Place.CONTENT, True, rest
             return reasoning.rstrip()
@@ -66,7 +94,7 @@ class ReasoningSplitter:
             self._held = ""
             return reasoning.rstrip()
         # The tag may begin at the end, and white space before it is cut.
-        size = next(n for n in range(len(CLOSE) - 1, -1, -1) if reasoning.endswith(CLOSE[:n]))
+        size = next(n for n in range(len(closing) - 1, -1, -1) if reasoning.endswith(closing[:n]))
         ready = reasoning[: len(reasoning) - size].rstrip()
         self._held = reasoning[len(ready) :]
         return ready
@@ -85,7 +113,8 @@ class KeptThoughts:
     Nothing is cut: line breaks behind the closing tag belong to the thoughts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tags: ThoughtTags = THINK) -> None:
+        self._closing = tags.closing
         self._tail = ""  # characters in which the tag may have begun
         self._has_tag = False
         self._is_behind = False
@@ -97,9 +126,9 @@ class KeptThoughts:
         end = 0
         if not self._has_tag:
             seen = self._tail + text
-            _, tag, rest = seen.partition(CLOSE)
+            _, tag, rest = seen.partition(self._closing)
             if not tag:
-                self._tail = seen[1 - len(CLOSE) :]
+                self._tail = seen[1 - len(self._closing) :]
                 return text, ""
             self._has_tag, end = True, len(text) - len(rest)
         answer = text[end:].lstrip("\n")
@@ -109,26 +138,30 @@ class KeptThoughts:
 
 def thoughts_after(end_of_prompt: str, template: str | None) -> Thoughts:
     """Thoughts of an answer to a prompt with this end, by the model's chat template."""
-    end = end_of_prompt.rstrip()
-    if end.endswith(OPEN):
+    end, tags = end_of_prompt.rstrip(), tags_of_template(template)
+    if end.endswith(tags.beginning):
         return Thoughts.BEGUN
-    knows_tags = template is not None and OPEN in template
-    return Thoughts.POSSIBLE if knows_tags and not end.endswith(CLOSE) else Thoughts.NONE
+    knows_tags = template is not None and tags.opening in template
+    return Thoughts.POSSIBLE if knows_tags and not end.endswith(tags.closing) else Thoughts.NONE
 
 
-def is_inside(text: str) -> bool:
+def is_inside(text: str, tags: ThoughtTags) -> bool:
     """True if an answer that begins with `text` goes on with thoughts."""
-    start = text.lstrip()
-    return start.startswith(OPEN) and CLOSE not in start
+    return text.lstrip().startswith(tags.beginning) and tags.closing not in text
 
 
 def with_thoughts(
-    grammar: Grammar, thoughts: Thoughts, tag: Callable[[str], Grammar], without: tuple[str, ...]
+    grammar: Grammar,
+    thoughts: Thoughts,
+    tags: ThoughtTags,
+    tag: Callable[[str], Grammar],
+    without: tuple[str, ...],
 ) -> Grammar:
     """The grammar of an answer, behind its thoughts, in which some more tags are not spelled."""
     if thoughts is Thoughts.NONE:
         return grammar
-    rest = (Text((CLOSE, *without)), tag(CLOSE), AFTER)
+    rest = (Text((tags.closing, *without)), tag(tags.closing), AFTER)
     if thoughts is Thoughts.BEGUN:
         return Chain((*rest, grammar))
-    return Chain((Repeated(Chain((tag(OPEN), *rest)), 0, 1), grammar))
+    label = (Literal(f"{tags.label}\n"),) if tags.label else ()
+    return Chain((Repeated(Chain((tag(tags.opening), *label, *rest)), 0, 1), grammar))

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from unmask.api.tools.calls import CallPiece, CallSplitter
+from unmask.api.tools.formats import GEMMA, HERMES, NEMOTRON
 
-HERMES, NEMOTRON = "<tool_call>", "<TOOLCALL>"
 TRICKY = json.dumps({"a": '</tool_call> {"name": "\\', "b": [{}, {"c": "}"}], "d": "é\\\\"})
 
 
@@ -23,8 +23,21 @@ def listed(*calls: tuple[str, str]) -> str:
     return f"<TOOLCALL>[{', '.join(items)}]</TOOLCALL>"
 
 
+def braced(*calls: tuple[str, str]) -> str:
+    """Calls in Gemma's notation, of arguments as it writes them."""
+    return "".join(f"<|tool_call>call:{name}{{{inner}}}<tool_call|>" for name, inner in calls)
+
+
+GEMMA_INNER = (
+    'a:<|"|><tool_call|> {"name": "\\<|"|>,b:[{},{c:<|"|>}, call:f{<|<|"|>}],'
+    'd_1:<|"|>é\n<|"|>,e:-1.5e3,f:[true,null,<|"|><|"|>]'
+)
+GEMMA_JSON = (
+    r'{"a": "<tool_call|> {\"name\": \"\\", "b": [{}, {"c": "}, call:f{<|"}], '
+    r'"d_1": "é\n", "e": -1.5e3, "f": [true, null, ""]}'
+)
 TWO = (("f", TRICKY), ("g-2.x", "{}"))
-# opening tag, answer, its text, its calls, whether they are whole
+# format, answer, its text, its calls, whether they are whole
 CASES = [
     (HERMES, tagged(*TWO), "", TWO, True),
     (HERMES, "Let me see.\n" + tagged(*TWO), "Let me see.", TWO, True),
@@ -38,6 +51,12 @@ CASES = [
     (HERMES, tagged(("f", '{"a": 5'))[:-14], "", (("f", '{"a": 5'),), False),
     (HERMES, tagged(("f", "{}")) + "\n<tool_call>", "", (("f", "{}"),), True),
     (HERMES, tagged(("f", "{}")) + '\n<tool_call>{"name": "f', "", (("f", "{}"),), False),
+    (GEMMA, braced(("f", GEMMA_INNER), ("g-2.x", "")), "", (("f", GEMMA_JSON), TWO[1]), True),
+    (GEMMA, "So: {" + braced(("f", GEMMA_INNER)), "So: {", (("f", GEMMA_JSON),), True),
+    (GEMMA, braced(("f", "")) + " and { cal", "", (("f", "{}"),), True),
+    (GEMMA, 'x<|tool_call>call:f{a:<|"|>b<|"', "x", (("f", '{"a": "b'),), False),
+    (GEMMA, "x<|tool_call>call:f{a:1,b", "x", (("f", '{"a": 1, '),), False),
+    (GEMMA, "x <|tool_", "x <|tool_", (), False),
 ]
 
 
@@ -59,11 +78,11 @@ def joined(pieces: list[CallPiece]) -> list[tuple[str, str]]:
     return [(name, arguments) for name, arguments in calls]
 
 
-@pytest.mark.parametrize(("opening", "answer", "text", "calls", "is_whole"), CASES)
-def test_parts_do_not_depend_on_pieces(opening, answer, text, calls, is_whole):
+@pytest.mark.parametrize(("form", "answer", "text", "calls", "is_whole"), CASES)
+def test_parts_do_not_depend_on_pieces(form, answer, text, calls, is_whole):
     rng = random.Random(answer)
     for most in (1, 2, 3, 8, 1000):
-        splitter, at, content, pieces = CallSplitter(opening), 0, "", []
+        splitter, at, content, pieces = CallSplitter(form), 0, "", []
         while at < len(answer):
             size = rng.randint(1, most)
             fresh, more = splitter.push(answer[at : at + size], last=False)
@@ -102,6 +121,16 @@ def test_text_and_arguments_are_not_held_back():
     assert (call.index, call.name) == (0, "f")
     assert splitter.push('{"a": "b', last=False) == ("", [CallPiece(0, '{"a": "b')])
     assert splitter.push('"}}\n</tool', last=False) == ("", [CallPiece(0, '"}')])
+
+
+def test_strings_of_gemmas_arguments_are_not_held_back():
+    splitter = CallSplitter(GEMMA)
+    _, (call, brace) = splitter.push("<|tool_call>call:f{", last=False)
+    assert (call.name, brace) == ("f", CallPiece(0, "{"))
+    fresh = [CallPiece(0, '"a": "b\\n\\"')]
+    assert splitter.push('a:<|"|>b\n"<', last=False) == ("", fresh)
+    assert splitter.push("|c", last=False) == ("", [CallPiece(0, "<|c")])
+    assert splitter.push('<|"|>}<tool', last=False) == ("", [CallPiece(0, '"}')])
 
 
 def test_ids_of_calls_differ():

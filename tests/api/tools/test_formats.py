@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support.tiny import CHAT_TEMPLATE
-from tests.support.tool_chats import HERMES_TEMPLATE, NEMOTRON_TEMPLATE
-from unmask.api.tools.formats import HERMES, NEMOTRON, format_of_template
+from tests.support.tool_chats import GEMMA_TEMPLATE, HERMES_TEMPLATE, NEMOTRON_TEMPLATE
+from unmask.api.tools.formats import GEMMA, HERMES, NEMOTRON, format_of_template
 from unmask.errors import InvalidRequest
 
 
@@ -13,6 +13,7 @@ from unmask.errors import InvalidRequest
     [
         (HERMES_TEMPLATE, HERMES),
         (NEMOTRON_TEMPLATE, NEMOTRON),
+        (GEMMA_TEMPLATE, GEMMA),
         # The spellings of published templates.
         ('{% if tools %}{\\"name\\": <name>, \\"arguments\\": <a>}<tool_call>', HERMES),
         ('{% if tools %}{{ \'<tool_call>\\n{"name": "\' }}{{ \'", "arguments": \' }}', HERMES),
@@ -29,7 +30,6 @@ def test_a_template_shows_the_format_of_its_calls(template, form):
         (CHAT_TEMPLATE, "takes no tools"),
         ("{{ tools }} <tool_call>\n<function=f>", "Qwen3-Coder's format"),
         ("{{ tools }} <tool_call>f<arg_key>a</arg_key>", "GLM's format"),
-        ("{{ tools }} <|tool_call>call:f{a:5}<tool_call|>", "Gemma's format"),
         ("{{ tools }} [f(a=5)]", "not known"),
     ],
 )

@@ -5,8 +5,13 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from unmask.api.tools.arguments import GEMMA_QUOTE as GEMMA_QUOTE
+from unmask.api.tools.arguments import ArgumentReader, GemmaReader, JsonReader
+from unmask.api.tools.formats import CallFormat
+
 BEGINNING = re.compile(r'\{"name": "([^"]*)", "arguments": ')
-STRUCTURE = re.compile(r'["\\{}\[\]]')
+GEMMA_BEGINNING = "call:"
+GEMMA_CALL = re.compile(r"call:([^{]*)(?=\{)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +33,20 @@ class _Place(enum.Enum):
 
 
 class CallSplitter:
-    """Splits one answer whose calls are in JSON behind an opening tag.
+    """Splits one answer whose calls are behind an opening tag; arguments become JSON.
 
-    The parts do not depend on where pieces end. White space before the tag belongs to neither part.
+    Arguments do not depend on where pieces end. White space before the tag belongs to neither part.
     Ends of arguments are told by their brackets, since strings in them may spell any tag.
     """
 
-    def __init__(self, opening: str, *, follows_text: bool = True) -> None:
+    def __init__(self, form: CallFormat, *, follows_text: bool = True) -> None:
         """An answer whose calls do not follow text has nothing else, if it begins with the tag."""
-        self._opening = opening
+        self._opening = form.opening
+        self._form = form
         self._follows_text = follows_text
         self._place = _Place.TEXT if follows_text else _Place.START
         self._held = ""
-        self._object = _ObjectEnd()
+        self._arguments = self._reader()
         self._num_calls = 0
 
     @property
@@ -89,54 +95,37 @@ class CallSplitter:
         """Read on to the next place; False if that takes more text."""
         match self._place:
             case _Place.BETWEEN:
-                at = self._held.find("{")
-                self._held = "" if at < 0 else self._held[at:]
+                begin = beginning_of(self._form)
+                at = self._held.find(begin)
                 if at < 0:
+                    self._held = self._held[1 - len(begin) :] if len(begin) > 1 else ""
                     return False
+                self._held = self._held[at:]
                 self._place = _Place.BEGINNING
             case _Place.BEGINNING:
-                found = BEGINNING.match(self._held)
+                pattern = GEMMA_CALL if self._form.kind == "gemma" else BEGINNING
+                found = pattern.match(self._held)
                 if found is None:
                     return False
                 call_id = f"call_{uuid.uuid4().hex[:24]}"
                 pieces.append(CallPiece(self._num_calls, "", call_id, found[1]))
                 self._num_calls += 1
                 self._held = self._held[found.end() :]
-                self._place, self._object = _Place.ARGUMENTS, _ObjectEnd()
+                self._place, self._arguments = _Place.ARGUMENTS, self._reader()
             case _:
-                end = self._object.find(self._held)
-                arguments = self._held[:end]
-                if arguments:
-                    pieces.append(CallPiece(self._num_calls - 1, arguments))
-                self._held = self._held[len(arguments) :]
-                if end is None:
+                read = self._arguments.read(self._held)
+                if read.json_text:
+                    pieces.append(CallPiece(self._num_calls - 1, read.json_text))
+                self._held = self._held[read.length :]
+                if not read.is_end:
                     return False
                 self._place = _Place.BETWEEN
         return True
 
+    def _reader(self) -> ArgumentReader:
+        return GemmaReader() if self._form.kind == "gemma" else JsonReader()
 
-class _ObjectEnd:
-    """Finds the end of a JSON object that comes in pieces."""
 
-    def __init__(self) -> None:
-        self._depth = 0
-        self._is_string = False
-        self._is_escaped = False  # by a backslash at the end of the last piece
-
-    def find(self, text: str) -> int | None:
-        """The place behind the object, None if the object goes on after this piece."""
-        at = 0
-        if text and self._is_escaped:
-            at, self._is_escaped = 1, False
-        while (found := STRUCTURE.search(text, at)) is not None:
-            character, at = found[0], found.end()
-            if character == "\\":
-                self._is_escaped = at == len(text)
-                at += 1
-            elif character == '"':
-                self._is_string = not self._is_string
-            elif not self._is_string:
-                self._depth += 1 if character in "{[" else -1
-                if self._depth == 0:
-                    return at
-        return None
+def beginning_of(form: CallFormat) -> str:
+    """Text by which a call is found behind its tag."""
+    return GEMMA_BEGINNING if form.kind == "gemma" else "{"

@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from unmask.errors import InvalidRequest
 
 ARGUMENTS = re.compile(r"""\\?["']arguments\\?["']\s*:""")
 # Marks of formats whose arguments are no JSON, and the families that have them.
 OTHERS = {
-    "<|tool_call>": "Gemma's",
     "<function=": "Qwen3-Coder's",
     "<arg_key>": "GLM's",
 }
@@ -16,20 +16,24 @@ OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class CallFormat:
-    """Tags around calls, each of which is a JSON object of a name and arguments.
+    """Tags around calls, each of which is a JSON object of a name and arguments, or Gemma's.
 
-    Calls have tags of their own, on lines of their own, or one pair around a list of all calls.
+    Calls have tags of their own, on `lines` of their own, or one pair around a `list` of all calls.
+    Gemma's have a name before their arguments, which are in its own notation.
     """
 
     opening: str
     closing: str
-    is_list: bool = False
+    kind: Literal["lines", "list", "gemma"] = "lines"
 
 
 HERMES = CallFormat("<tool_call>", "</tool_call>")
 """The format of Hermes, Qwen, and so SDAR, Dream, Fast-dLLM and WeDLM; LLaDA2 too."""
-NEMOTRON = CallFormat("<TOOLCALL>", "</TOOLCALL>", is_list=True)
+NEMOTRON = CallFormat("<TOOLCALL>", "</TOOLCALL>", "list")
 """The format of Nemotron."""
+GEMMA = CallFormat("<|tool_call>", "<tool_call|>", "gemma")
+"""The format of Gemma 4, and so DiffusionGemma."""
+FORMATS = HERMES, NEMOTRON, GEMMA
 
 
 def format_of_template(template: str | None) -> CallFormat:
@@ -41,17 +45,17 @@ def format_of_template(template: str | None) -> CallFormat:
     for mark, owner in OTHERS.items():
         if mark in template:
             raise _refusal(f"this model's chat template writes calls in {owner} format, {mark}")
-    for form in (HERMES, NEMOTRON):
-        if form.opening in template and (form.is_list or ARGUMENTS.search(template)):
+    for form in FORMATS:
+        is_lines = form.kind == "lines"
+        if form.opening in template and (not is_lines or ARGUMENTS.search(template)):
             return form
     raise _refusal("this model's chat template writes calls in a format that is not known")
 
 
 def _refusal(reason: str) -> InvalidRequest:
-    known = " or ".join(form.opening for form in (HERMES, NEMOTRON))
+    known = " or ".join(form.opening for form in FORMATS)
     return InvalidRequest(
-        f"tools are not supported: {reason}; a template with calls in JSON between tags is "
-        f"needed, {known}",
+        f"tools are not supported: {reason}; a template with calls between tags is needed, {known}",
         field="tools",
         code="unsupported_parameter",
     )

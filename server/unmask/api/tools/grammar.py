@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from unmask.api.errors import json_excerpt
-from unmask.api.reasoning import OPEN
+from unmask.api.reasoning import ThoughtTags
 from unmask.api.structured import Structured
 from unmask.api.tools.bodies import (
     AllowedTools,
@@ -16,9 +16,21 @@ from unmask.api.tools.bodies import (
     schema_of_arguments,
     tool_for_template,
 )
+from unmask.api.tools.calls import GEMMA_BEGINNING, GEMMA_QUOTE, beginning_of
 from unmask.api.tools.formats import CallFormat, format_of_template
 from unmask.errors import InvalidRequest
-from unmask.grammar import Chain, Choice, Grammar, Literal, Repeated, Text, json_schema_of
+from unmask.grammar import (
+    Chain,
+    Choice,
+    GemmaArguments,
+    Grammar,
+    JsonSchema,
+    Literal,
+    Repeated,
+    SpecialToken,
+    Text,
+    json_schema_of,
+)
 
 Tag = Callable[[str], Grammar]
 
@@ -62,12 +74,18 @@ class ToolUse:
         )
 
     def grammar(
-        self, tag: Tag, schemas: Sequence[Structured], text: Grammar | None, *, goes_on: bool
+        self,
+        tag: Tag,
+        thoughts: ThoughtTags,
+        schemas: Sequence[Structured],
+        text: Grammar | None,
+        *,
+        goes_on: bool,
     ) -> Grammar:
         """Grammar of an answer, with its tags by `tag`; `text` is the format of one without calls.
 
         Without a format it is free text, which may come before calls too, and behind them if it
-        `goes_on`: without a bracket, by which `CallSplitter` finds calls.
+        `goes_on`: without the text by which `CallSplitter` finds calls.
         """
         calls = self._calls(tag, schemas)
         if self.is_required:
@@ -75,24 +93,36 @@ class ToolUse:
         if text is not None:
             return Choice((text, calls))
         # Text of a tag would be read as the tag.
-        tags = self.form.opening, OPEN
+        tags = self.form.opening, thoughts.opening
         if goes_on:
-            calls = Chain((calls, Text((*tags, "{"))))
+            calls = Chain((calls, Text((*tags, beginning_of(self.form)))))
         return Chain((Text(tags), Repeated(calls, 0, 1)))
 
     def _calls(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
         opening, closing = tag(self.form.opening), tag(self.form.closing)
+        if self.form.kind == "gemma":
+            one = Chain((opening, self._gemma_call(tag, schemas), closing))
+            return Chain((one, *self._more(one)))
         call: Grammar = Choice(
             tuple(
                 Chain((Literal(beginning(function.name)), schema.grammar, Literal("}")))
                 for (_, function), schema in zip(self.functions, schemas, strict=True)
             )
         )
-        if self.form.is_list:
+        if self.form.kind == "list":
             more = self._more(Chain((Literal(", "), call)))
             return Chain((opening, Literal("["), call, *more, Literal("]"), closing))
         one = Chain((opening, Literal("\n"), call, Literal("\n"), closing))
         return Chain((one, *self._more(Chain((Literal("\n"), one)))))
+
+    def _gemma_call(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
+        quote, calls = tag(GEMMA_QUOTE), list[Grammar]()
+        assert isinstance(quote, Literal | SpecialToken)
+        for (_, function), schema in zip(self.functions, schemas, strict=True):
+            assert isinstance(schema.grammar, JsonSchema)
+            arguments = GemmaArguments(schema.grammar, quote)
+            calls.append(Chain((Literal(f"{GEMMA_BEGINNING}{function.name}"), arguments)))
+        return Choice(tuple(calls))
 
     def _more(self, call: Grammar) -> tuple[Grammar, ...]:
         return (Repeated(call),) if self.is_parallel else ()

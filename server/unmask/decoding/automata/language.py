@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from unmask.decoding.automata.errors import InvalidGrammar
 from unmask.decoding.automata.expressions import (
+    NOTHING,
     Expression,
     Special,
     concatenation,
@@ -19,6 +20,7 @@ from unmask.decoding.automata.lark import read_lark
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
+from unmask.decoding.automata.notations import Gemma, rewritten
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.rules import language_of_rules
 from unmask.decoding.automata.schema import json_schema
@@ -27,6 +29,7 @@ from unmask.grammar import (
     OBJECT_NESTING,
     Chain,
     Choice,
+    GemmaArguments,
     Grammar,
     GrammarText,
     JsonObject,
@@ -66,6 +69,11 @@ def _expression(grammar: Grammar, budget: Budget) -> Expression:
             return literal(text)
         case SpecialToken(token):
             return Special(token)
+        case GemmaArguments(schema, quote):
+            json_text = minimize(compile_bytes(_expression(schema, budget), {}, budget)).as_dfa()
+            if json_text is None:
+                return NOTHING
+            return rewritten(json_text, Gemma(_expression(quote, budget)), budget)
         case Chain(parts):
             return concatenation(*(_expression(part, budget) for part in parts))
         case Choice(parts):

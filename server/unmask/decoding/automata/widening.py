@@ -11,7 +11,15 @@ from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.places import part_at, unescaped
 from unmask.decoding.automata.schema import json_schema
 from unmask.decoding.automata.sizes import Walk, sizes_to_leave_out
-from unmask.grammar import Chain, Choice, Grammar, JsonSchema, Repeated, json_schema_of
+from unmask.grammar import (
+    Chain,
+    Choice,
+    GemmaArguments,
+    Grammar,
+    JsonSchema,
+    Repeated,
+    json_schema_of,
+)
 
 MAX_LEFT_OUT = 32  # keywords
 
@@ -44,6 +52,10 @@ def without_sizes(grammar: Grammar) -> Grammar:
             for path in Walk(schema, most=1).large:
                 _leave_out(schema, path)
             return json_schema_of(schema, indents=indents, is_exact=False)
+        case GemmaArguments(own, quote):
+            smaller = without_sizes(own)
+            assert isinstance(smaller, JsonSchema)
+            return GemmaArguments(smaller, quote)
         case Chain(parts):
             return Chain(tuple(map(without_sizes, parts)))
         case Choice(parts):
