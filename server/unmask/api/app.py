@@ -22,6 +22,7 @@ from unmask.api.middleware import (
 )
 from unmask.api.openapi import install_schema
 from unmask.api.routes import (
+    ANSWERS,
     BODIES,
     OPERATIONS,
     PATHS,
@@ -74,7 +75,7 @@ def create_app(
         redirect_slashes=False,
     )
     install_handlers(app, PATHS)
-    install_schema(app, BODIES)
+    install_schema(app, BODIES, ANSWERS)
     app.include_router(generation_routes(endpoints))
     app.include_router(model_routes(backend))
     app.include_router(health_routes(backend))

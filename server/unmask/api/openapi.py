@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from unmask.api.fields import Body
@@ -35,7 +36,10 @@ def document_body(model: type[Body]) -> dict[str, Any]:
 
 def document(answer: type, *, streams: bool = False) -> ResponseDocs:
     """A route's answer with status 200; with `streams`, it may also be events."""
-    return {200: {"model": answer, "content": EVENTS if streams else {}}}
+    schema = {"$ref": REF.format(model=answer.__name__)}
+    return {
+        200: {"content": {"application/json": {"schema": schema}} | (EVENTS if streams else {})}
+    }
 
 
 def error_schema(types: Iterable[str]) -> dict[str, Any]:
@@ -67,8 +71,12 @@ def document_errors(*statuses: int, model: str = "Error") -> ResponseDocs:
     return responses
 
 
-def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
-    """Describe `bodies` and errors in the schema of `app`, beside its answers."""
+def install_schema(app: FastAPI, bodies: Sequence[type[Body]], answers: Sequence[type]) -> None:
+    """Describe `bodies`, `answers` and errors in the schema of `app`.
+
+    FastAPI would derive the schema of each route's answer whenever an application is made, which
+    takes longer than all the rest.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -79,10 +87,11 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
                 separate_input_output_schemas=False,
             )
             _, models = models_json_schema([(b, "validation") for b in bodies], ref_template=REF)
-            schemas = schema["components"]["schemas"]
             for model in models["$defs"].values():
                 close(model)
-            schemas |= models["$defs"] | {"Error": error_schema(get_args(ErrorType))}
+            schemas = schema["components"]["schemas"]
+            schemas |= _answer_schemas(answers) | models["$defs"]
+            schemas["Error"] = error_schema(get_args(ErrorType))
             for name in FASTAPI_ERRORS:
                 schemas.pop(name, None)
             for path in schema["paths"].values():
@@ -94,6 +103,15 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _answer_schemas(answers: Sequence[type]) -> dict[str, Any]:
+    """Schemas of answers and of all types in them, by name."""
+    _, models = TypeAdapter.json_schemas(
+        [(answer, "serialization", TypeAdapter(answer)) for answer in answers], ref_template=REF
+    )
+    schemas: dict[str, Any] = models["$defs"]
+    return schemas
 
 
 def close(schema: dict[str, Any]) -> None:

@@ -82,6 +82,19 @@ BODIES: Sequence[type[Body]] = (
     TemplateBody,
 )
 """Bodies in /openapi.json."""
+ANSWERS: Sequence[type] = (
+    *(dialect.answer for dialect in DIALECTS if dialect.answer is not None),
+    ModelList,
+    ModelCard,
+    TokenizedPrompt,
+    DetokenizedPrompt,
+    RenderedPrompt,
+    TokenizerInfo,
+    Version,
+    Readiness,
+    Liveness,
+)
+"""Answers in /openapi.json."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -131,7 +144,7 @@ def model_routes(backend: Backend) -> APIRouter:
     @router.get(
         "/v1/models", response_model=None, responses=document(ModelList) | document_errors(401, 503)
     )
-    @router.head("/v1/models", include_in_schema=False)
+    @router.head("/v1/models", response_model=None, include_in_schema=False)
     async def models() -> ModelList:
         """The one model that is served."""
         return {"object": "list", "data": [_card(client.model)]}
@@ -141,7 +154,7 @@ def model_routes(backend: Backend) -> APIRouter:
         response_model=None,
         responses=document(ModelCard) | document_errors(401, 404, 503),
     )
-    @router.head("/v1/models/{name:path}", include_in_schema=False)
+    @router.head("/v1/models/{name:path}", response_model=None, include_in_schema=False)
     async def model(name: str) -> ModelCard:
         """The model of that name."""
         if not name:
@@ -215,7 +228,7 @@ def model_routes(backend: Backend) -> APIRouter:
         chat = await encode_chat(backend, body.messages, template_options(body, tools), images)
         return {"prompt": await decode(backend, chat.token_ids)}
 
-    @router.post("/v1/messages/count_tokens", include_in_schema=False)
+    @router.post("/v1/messages/count_tokens", response_model=None, include_in_schema=False)
     async def count_tokens(request: Request) -> CountedTokens:
         """Prompt tokens of a conversation; Anthropic's."""
         body = await read_body(request, CountBody, backend)
@@ -227,7 +240,7 @@ def model_routes(backend: Backend) -> APIRouter:
         response_model=None,
         responses=document(TokenizerInfo) | document_errors(401, 503),
     )
-    @router.head("/tokenizer_info", include_in_schema=False)
+    @router.head("/tokenizer_info", response_model=None, include_in_schema=False)
     async def tokenizer_info() -> TokenizerInfo:
         """Special tokens and chat template of the tokenizer; vLLM's, which lm-eval asks for."""
         tokenizer, model = client.tokenizer, client.model
@@ -244,7 +257,7 @@ def model_routes(backend: Backend) -> APIRouter:
         }
 
     @router.get("/version", response_model=None, responses=document(Version) | document_errors(401))
-    @router.head("/version", include_in_schema=False)
+    @router.head("/version", response_model=None, include_in_schema=False)
     async def version() -> Version:
         """The version of this package."""
         return {"version": __version__}
