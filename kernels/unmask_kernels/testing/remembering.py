@@ -18,12 +18,17 @@ _Shape = tuple[int, ...]
 
 
 class _Semantic(interpreter.TritonSemantic):  # type: ignore[misc]
-    """Returns values that have the same shape already."""
+    """Returns values that have the same shape already, and leaves out sums that nobody reads."""
 
     def broadcast_impl_value(self, lhs: Any, rhs: Any) -> Any:
         if lhs.shape is rhs.shape:
             return lhs, rhs
         return super().broadcast_impl_value(lhs, rhs)
+
+    def binary_op_sanitize_overflow_impl(self, lhs: Any, rhs: Any, binary_op: Any) -> None:
+        """Sum integers again in 64 bits if overflows are told; otherwise Triton drops the sums."""
+        if self.builder.options.debug:
+            super().binary_op_sanitize_overflow_impl(lhs, rhs, binary_op)
 
 
 class _Scope(interpreter._LangPatchScope):  # type: ignore[misc]
