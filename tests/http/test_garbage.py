@@ -19,6 +19,8 @@ CLOSE = "Connection: close\r\n"
 @pytest.fixture(scope="module")
 def usual() -> Iterator[Running]:
     with running(FakeClient(), ServerConfig()) as run:
+        gc.collect()
+        gc.freeze()  # what was there before is not visited by each collection
         yield run
 
 
