@@ -150,7 +150,7 @@ def test_metrics_are_those_of_the_engine(start: Start, tiny_folder: Path) -> Non
 def test_streams_go_on_after_their_engine_was_killed(
     start: Start, tiny_on_cpu: LoadedModel, kills: int
 ) -> None:
-    requests = [asking(i, max_tokens=150) for i in range(12)]
+    requests = [asking(i, max_tokens=150) for i in range(5)]
     requests += [asking(24, grammar=Regex("[a-c]{90}"), max_tokens=100, ignore_eos=False)]
 
     async def run(client: ProcessEngine) -> list[Answer | Failure]:
