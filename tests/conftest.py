@@ -14,7 +14,7 @@ if not torch.cuda.is_available():
 
     interpreter.install()
 
-from tests.support.cases import mark_rare_cases
+from tests.support.cases import choose_examples, mark_rare_cases
 from tests.support.tiny import write_checkpoint
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
@@ -24,6 +24,10 @@ from unmask.models.registry import LoadedModel, load_model
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Half as many again as pytest-xdist takes: many tests wait for processes or for a time."""
     return (yield) * 3 // 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choose_examples(config)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 from transformers import PreTrainedTokenizer, PreTrainedTokenizerFast
 
+from tests.support.cases import examples
 from tests.support.tiny import byte_tokenizer
 from tests.support.tokenizers_of_kinds import KINDS, SPECIALS, byte_level
 from unmask.errors import InvalidRequest
@@ -147,7 +148,7 @@ def test_no_text_of_a_message_yields_a_control_token(kind: str, text: str) -> No
         max_size=8,
     )
 )
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=examples(25, 60))
 def test_no_text_at_all_yields_a_control_token(kind: str, pieces: list[str]) -> None:
     _, tokenizer, controls = CACHED.setdefault(kind, make(kind))
     harmless = count(tokenizer.apply_chat(say("x", "y")), controls)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.tokenizers_of_kinds import KINDS
 from unmask.engine.apply.text import TextAssembler
 from unmask.tokenizer import Tokenizer
@@ -29,7 +30,7 @@ def streamed(tokenizer: Tokenizer, token_ids: list[int], sizes: list[int]) -> li
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=texts, sizes=sizes)
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=examples(50, 150))
 def test_a_text_in_any_pieces_is_the_text(kind: str, text: str, sizes: list[int]) -> None:
     tokenizer = TOKENIZERS[kind]
     token_ids = tokenizer.encode(text)
@@ -38,7 +39,7 @@ def test_a_text_in_any_pieces_is_the_text(kind: str, text: str, sizes: list[int]
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), sizes=sizes)
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=examples(50, 150))
 def test_any_tokens_in_any_pieces_have_one_text(
     kind: str, data: st.DataObject, sizes: list[int]
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.levenshtein_reference import Loop, Rows
 from unmask.decoding.levenshtein import Candidates, EditedBlock, EditRules, edit_block
 
@@ -64,7 +65,7 @@ def tiny_model(seed: int, is_stubborn: bool) -> Callable[[list[int]], Rows]:
     return logits
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(100, 300))
 @given(
     length=st.integers(1, 10),
     given=st.floats(0, 1),

@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
@@ -132,7 +133,7 @@ def test_at_one_token_a_step_about_half_of_the_rows_are_left(tiny: LoadedModel) 
 
 
 few = settings(
-    max_examples=5,
+    max_examples=examples(3, 5),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

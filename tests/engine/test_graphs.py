@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.checkpoints import load_golden
 from tests.support.draws import requests
 from tests.support.engines import make_engine, run_all, run_alone
@@ -32,7 +33,7 @@ from unmask.types import Request, SamplingParams
 PAGE = 16
 CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=96, max_num_seqs=8, graphs=True)
 few = settings(
-    max_examples=12,
+    max_examples=examples(6, 12),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -202,7 +203,7 @@ def test_a_forward_that_depends_on_how_many_rows_there_are_is_found_out(
 
 
 @given(batch=requests(), overlap=st.booleans(), num_pages=st.sampled_from([16, 400]))
-@settings(few, max_examples=10)
+@settings(few, max_examples=examples(4, 10))
 def test_answers_are_those_of_an_engine_without_graphs(
     tiny: LoadedModel,
     recordings: Recordings,

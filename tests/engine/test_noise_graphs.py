@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers.models.diffusion_gemma")
 
+from tests.support.cases import examples
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
 from tests.support.noise import (
@@ -31,7 +32,7 @@ from unmask.types import RefinementOptions, Request, SamplingParams
 
 ANY = SamplingParams(max_tokens=40, seed=1, ignore_eos=True)
 few = settings(
-    max_examples=8,
+    max_examples=examples(4, 8),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers.models.diffusion_gemma")
 
+from tests.support.cases import examples
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.noise import KINDS, UNUSUAL, WIDTH, canvas_requests, load_noise
 from unmask.models.registry import LoadedModel
@@ -26,7 +27,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     max_batch_tokens=st.sampled_from([32, 100, 2048]),
 )
 @settings(
-    max_examples=12,
+    max_examples=examples(6, 12),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

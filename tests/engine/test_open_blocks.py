@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.draws import CONSTRAINTS, SAMPLERS, STOPS, requests
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import Recordings, in_turn
@@ -18,7 +19,7 @@ from unmask.models.registry import LoadedModel
 from unmask.types import EditCommands, Hole, RefinementOptions, Request, SamplingParams, Template
 
 few = settings(
-    max_examples=6,
+    max_examples=examples(3, 6),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.draws import mixed, requests, sampling
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from unmask.config import DecodingConfig, ModelConfig
@@ -14,7 +15,7 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 
 few = settings(
-    max_examples=8,
+    max_examples=examples(4, 8),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.draws import requests
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import Recordings, in_turn
@@ -23,7 +24,7 @@ from unmask.types import Request, SamplingParams
 PLAIN = SamplingParams(max_tokens=20, ignore_eos=True)
 HOT = replace(PLAIN, temperature=0.9, seed=2)
 few = settings(
-    max_examples=12,
+    max_examples=examples(6, 12),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.simulation import MODEL, PAGE, Simulation, token_at
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.types import ModelInfo, ModeName, Request, SamplingParams
@@ -41,7 +42,7 @@ PARAMS: tuple[dict[str, Any], ...] = (
     num_clients=st.integers(1, 3),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(25, 60), deadline=None, derandomize=True)
 def test_every_answer_is_whole_whoever_shares_its_steps(
     model: ModelInfo,
     kinds: list[dict[str, Any]],

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
@@ -17,7 +18,7 @@ from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 
 few = settings(
-    max_examples=7,
+    max_examples=examples(4, 7),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

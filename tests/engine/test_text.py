@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.engines import run_alone
 from tests.support.tiny import byte_tokenizer
 from unmask.engine.apply.text import TextAssembler
@@ -60,7 +61,7 @@ def test_half_a_character_at_the_end_of_an_answer_is_text(
     size=st.integers(1, 5),
     keeps_stop=st.booleans(),
 )
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=examples(100, 300))
 def test_text_ends_before_the_first_stop_string_or_with_it(
     text: str, stops: list[str], size: int, keeps_stop: bool
 ) -> None:

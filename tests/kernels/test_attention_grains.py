@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.attention import SMALL, TOLERANCES, Case, build, check, exact
+from tests.support.cases import examples
 from unmask_kernels.attention import tiles
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.attention.static_tiles import (
@@ -257,7 +258,7 @@ def test_results_of_chunks_are_bounded_however_long_a_prompt_is(length: int) -> 
     grain=st.sampled_from([128, 512]),
     programs=st.integers(1, 300),
 )
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=examples(100, 300))
 def test_c_makes_the_items_that_numpy_makes(
     spans: list[tuple[int, int]], window: int | None, chunk: int, grain: int, programs: int
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.d2f import Pipeline, block_horizons, write_by_d2f
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.forward import logits_of
@@ -41,7 +42,7 @@ PIPELINES = (
     Pipeline(8, 1.0, 1.0, 0.4),
 )
 few = settings(
-    max_examples=4,
+    max_examples=examples(2, 4),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.dreamon import EXPAND_ID, Filled, fill, load_dreamon
 from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
@@ -336,7 +337,7 @@ def test_a_deletion_with_a_token_of_its_own_leaves_ends_to_text(
 
 @given(st.lists(st.integers(0, 20), min_size=2, max_size=4, unique=True), st.integers(0, 3))
 @settings(
-    max_examples=6,
+    max_examples=examples(3, 6),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.cases import examples
 from tests.support.checkpoints import load_golden
 from tests.support.engines import Answer, make_engine, run_all, run_noting_ends
 from tests.support.forward import block_causal, logits_of
@@ -29,7 +30,7 @@ CASES = GOLDEN_FILE["cases"]
 COMMANDS = 508, 509
 PAGE = 32
 few = settings(
-    max_examples=12,
+    max_examples=examples(6, 12),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -1,9 +1,25 @@
-"""Cases of parametrized tests that every run tries, and those that `make test-all` adds."""
+"""Cases and examples of tests that every run tries, and those that `make test-all` adds."""
 
+import os
 from collections import defaultdict
 from zlib import crc32
 
 import pytest
+
+ALL_EXAMPLES = "TRY_ALL_EXAMPLES"  # set for workers too, before tests are imported
+
+
+def choose_examples(config: pytest.Config) -> None:
+    """Have `examples` give all of them if exhaustive tests are run."""
+    if config.option.markexpr == "not exhaustive":
+        os.environ.pop(ALL_EXAMPLES, None)
+    else:
+        os.environ[ALL_EXAMPLES] = "1"
+
+
+def examples(usual: int, every: int) -> int:
+    """Number of examples that hypothesis draws: `usual`, or `every` one with exhaustive tests."""
+    return every if ALL_EXAMPLES in os.environ else usual
 
 
 def mark_rare_cases(items: list[pytest.Item]) -> None:
