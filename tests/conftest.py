@@ -16,6 +16,7 @@ if not torch.cuda.is_available():
 
 from tests.support.cases import choose_examples, mark_rare_cases
 from tests.support.tiny import write_checkpoint
+from tests.support.turns import one_before_the_others
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
@@ -31,14 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Have the garbage collector run seldom, and never over modules and tests.
 
     They live to the end. To walk over them and over automata took a sixth of the tests' time.
     """
     gc.disable()
     try:
-        return (yield)
+        with one_before_the_others(session.config):
+            return (yield)
     finally:
         gc.freeze()
         gc.set_threshold(50_000, 20, 10)
