@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("triton_kernels")
 
 
 def logits(loaded: LoadedModel) -> Tensor:
-    return logits_of(loaded, torch.arange(24) * 11 % 500, block_causal(24, 4))
+    return logits_of(loaded, torch.arange(12) * 11 % 500, block_causal(12, 4))
 
 
 def are_in_four_bits(loaded: LoadedModel) -> set[bool]:

@@ -36,6 +36,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
     assert finish_alone(loaded, case).usage.denoising_steps <= case.forwards
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("changes", company_options(24), ids=str)
 def test_company_chunks_pages_and_overlap_change_nothing(
     loaded: LoadedModel, changes: dict[str, Any]
@@ -60,6 +61,7 @@ def test_pages_are_shared_by_like_images_only(loaded: LoadedModel) -> None:
     assert_pages_are_of_one_image(loaded, one, other, 48)
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_steps_with_images_replay_no_graph_and_others_do(
     loaded: LoadedModel, overlap: bool
@@ -67,6 +69,7 @@ def test_steps_with_images_replay_no_graph_and_others_do(
     assert_images_replay_no_graph(loaded, CASES, overlap=overlap)
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize(
     "sampling",
     [
