@@ -31,7 +31,8 @@ class ImageTraits:
     """The way a model takes images.
 
     In a chat template an image is one `token_id`, which becomes all of its rows, between `before`
-    and `behind`. With `size_tokens`, these are between `before` and the rows.
+    and `behind`. With `size_tokens`, these are between `before` and the rows. An image that
+    `has_grid` is of whole units, each of which is a row.
     """
 
     token_id: int
@@ -42,6 +43,7 @@ class ImageTraits:
     size_tokens: SizeTokens | None = None
     fit_of_several: Fit | None = None  # of a request with several images
     part_type: str = "image"  # of an image among the parts of a message, in the chat template
+    has_grid: bool = False  # rows are turned by where they are in their image (M-RoPE)
 
     def of_number(self, num_images: int) -> "ImageTraits":
         """The traits for each of that many images in a request."""
@@ -70,6 +72,13 @@ class ImageTraits:
                 "of its own"
             )
         return replace(self, fit=self.fit.within(min_pixels, max_pixels))
+
+    def columns(self, pixels: "Pixels") -> int | None:
+        """Rows in a line of an image, if rows are turned by where they are in it."""
+        if not self.has_grid:
+            return None
+        assert isinstance(self.fit, Units), "a grid is of units"
+        return pixels.width // self.fit.size
 
     def lead(self, height: int, width: int) -> tuple[int, ...]:
         """Token ids before the rows of an image that was scaled to a size in pixels.
@@ -104,6 +113,7 @@ class ImageRows:
     end: int
     pixels: Pixels
     sees_itself: bool
+    columns: int | None = None  # rows in a line of it; None: they are turned one after the other
 
 
 def place_images(
@@ -124,7 +134,8 @@ def place_images(
         ids += traits.lead(pixels.height, pixels.width)
         start = len(ids)
         ids += [token_id] * pixels.num_rows
-        placed.append(ImageRows(start, len(ids), pixels, traits.sees_itself))
+        columns = traits.columns(pixels)
+        placed.append(ImageRows(start, len(ids), pixels, traits.sees_itself, columns))
         ids += traits.behind
     found = sum(token_id == traits.token_id for token_id in token_ids)
     if found != len(images):

@@ -13,7 +13,13 @@ from transformers.models.ministral3.modeling_ministral3 import get_llama_4_attn_
 from tests.support.checkpoints import load
 from tests.support.forward import logits_of
 from unmask.errors import InvalidCheckpoint
-from unmask.models.rope import QueryScale, read_query_scale, read_rope, stretched_positions
+from unmask.models.rope import (
+    QueryScale,
+    plain_kind,
+    read_query_scale,
+    read_rope,
+    stretched_positions,
+)
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
 LLAMA3 = {
@@ -53,6 +59,19 @@ def test_angles_are_those_of_transformers(name: str, head_dim: int, part: float)
     for rope in (read_rope(sizes | form, head_dim) for form in forms):
         torch.testing.assert_close(rope.inverse, inverse, rtol=1e-6, atol=0.0)
         assert rope.scale == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("kind", ["rope_type", "type"])
+def test_sections_tell_the_coordinate_of_each_pair(kind: str) -> None:
+    """A type that is called after the sections is a plain one."""
+    named = plain_kind({kind: "mrope", "mrope_section": [2, 1, 5]})
+    rope = read_rope({"rope_theta": 1e4, "rope_scaling": named}, 16)
+    found = rope.coordinates(torch.device("cpu"))
+    assert found is not None
+    assert found.tolist() == [0, 0, 1, 2, 2, 2, 2, 2]
+    plain = read_rope({"rope_theta": 1e4}, 16)
+    assert torch.equal(rope.inverse, plain.inverse)
+    assert plain.coordinates(torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize("name", ["linear", "yarn", "llama3"])

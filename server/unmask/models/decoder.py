@@ -178,6 +178,7 @@ class Decoder:
         self._cos, self._sin = rope_tables(
             pairs, num_positions, weights.dtype, weights.device, scale=c.rope.scale
         )
+        self._sections = c.rope.coordinates(weights.device)
         self._query_scales = None  # [num_positions, 1, 1]
         if c.query_scale is not None:
             self._query_scales = c.query_scale.table(num_positions, weights.dtype, weights.device)
@@ -200,7 +201,7 @@ class Decoder:
         """
         c = self.config
         eps = c.rms_norm_eps
-        cos, sin = self._cos[step.positions], self._sin[step.positions]
+        cos, sin = self._rotation(step)
         scaled = self._query_scales
         query_scale = None if scaled is None else scaled[step.positions]  # [T, 1, 1]
         adapted = step.adapted if self.draft_adapters else None
@@ -252,6 +253,15 @@ class Decoder:
             else:
                 x = layer.mlp.add(rms_norm(x, layer.post_norm, eps), x, blocks)
         return x[:num_rows] if blocks is None or step.wanted is None else x[step.wanted]
+
+    def _rotation(self, step: ForwardInputs) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [T, 1, P] of a step's rows."""
+        if step.coordinates is None:
+            return self._cos[step.positions], self._sin[step.positions]
+        assert self._sections is not None, "the model has sections of RoPE"
+        places = step.coordinates[:, self._sections]  # [T, P]
+        pairs = torch.arange(places.shape[1], device=places.device)
+        return self._cos[places, 0, pairs][:, None], self._sin[places, 0, pairs][:, None]
 
     def _embed(self, step: ForwardInputs) -> Tensor:
         if (mixture := step.mixture) is None:

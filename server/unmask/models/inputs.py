@@ -45,7 +45,7 @@ class ForwardInputs:
     """Tensors that a model's forward pass reads in one step."""
 
     token_ids: Tensor  # [T] int64
-    positions: Tensor  # [T] int64
+    positions: Tensor  # [T] int64, by which rows are rotated
     slots: Tensor  # [T] int64
     plans: tuple[AttentionPlan, ...]  # one a layer
     cache: KVCache
@@ -56,6 +56,7 @@ class ForwardInputs:
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
     image_rows: Tensor | None = None  # [I] int64, indices into T; None: no row is of an image
     image_vectors: Tensor | None = None  # [I, C], in place of these rows' embeddings
+    coordinates: Tensor | None = None  # [T, 3] int64, by which sections rotate; None: `positions`
 
     def with_images(self, embeddings: Tensor) -> Tensor:
         """Embeddings [T, C], which are overwritten in rows of images."""

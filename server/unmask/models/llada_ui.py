@@ -13,7 +13,7 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import without_nulls
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.rope import FIELDS as ROPE_FIELDS
+from unmask.models.rope import SECTION_FIELDS, SECTIONS, plain_kind
 from unmask.models.vision.qwen_traits import TOKEN, read_unit_traits
 from unmask.models.vision.qwen_weights import take_qwen_tower
 from unmask.models.vision.vision_config import NAME as VISION
@@ -22,7 +22,6 @@ from unmask.models.weights import Weights
 TEXT, ROOT, HEAD = "text_config", "model.language_model.", "lm_head.weight"
 ROPES = "rope_parameters", "rope_scaling"
 END_OF_TURN = "<|role_end|>"
-SECTIONED = ROPE_FIELDS.joined(ConfigFields(harmless=frozenset(("mrope_section",))))
 FIELDS = ConfigFields(
     read=frozenset((TOKEN, VISION)),
     # Videos are not supported; the class ties nothing, whatever is said beside its text model.
@@ -32,7 +31,7 @@ FIELDS = ConfigFields(
             "vision_start_token_id",
         )
     ),
-    nested={TEXT: llada2.FIELDS.joined(ConfigFields(nested=dict.fromkeys(ROPES, SECTIONED)))},
+    nested={TEXT: llada2.FIELDS.joined(ConfigFields(nested=dict.fromkeys(ROPES, SECTION_FIELDS)))},
 )
 # That of the authors' server, with thoughts where their clients leave them in the content. The
 # checkpoint's own begins with a turn that their code says was never trained.
@@ -85,8 +84,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 
 def _plain(rope: Mapping[str, Any]) -> RawConfig:
     """Fields of RoPE without its sections, by which its type may be called."""
-    kinds = {name: "default" for name in ("rope_type", "type") if rope.get(name) == "mrope"}
-    return {name: value for name, value in rope.items() if name != "mrope_section"} | kinds
+    return {name: value for name, value in plain_kind(rope).items() if name != SECTIONS}
 
 
 FAMILY = Family(

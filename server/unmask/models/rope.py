@@ -1,11 +1,12 @@
 """Rotary position embeddings (RoPE; Su et al., 2021) with linear, YaRN and Llama 3 scaling.
 
+Sections of pairs may be rotated by different coordinates of a row (M-RoPE of Qwen2-VL, 2024).
 `QueryScale` is Llama 4's scaling of queries by position.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +26,9 @@ FIELDS = ConfigFields(
         )
     )
 )
+SECTIONS = "mrope_section"
+SECTION_FIELDS = FIELDS.joined(ConfigFields(read=frozenset((SECTIONS,))))
+NUM_SECTIONS = 3  # pairs by time, by height and by width
 # Fields of scaling by its type; the length is of the query scale, too.
 USED: Mapping[str, frozenset[str]] = {
     "default": frozenset(),
@@ -52,11 +56,19 @@ class Rope:
 
     inverse: Tensor  # [P] float32
     scale: float = 1.0
+    sections: tuple[int, ...] = ()  # pairs by time, height and width, in this order (M-RoPE)
 
     @property
     def rotary_dim(self) -> int:
         """Rotated dimensions of a head."""
         return 2 * len(self.inverse)
+
+    def coordinates(self, device: torch.device) -> Tensor | None:
+        """Indices [P] of the coordinate that each pair is rotated by; None for one of all pairs."""
+        if not self.sections:
+            return None
+        counts = torch.tensor(self.sections, device=device)
+        return torch.arange(len(counts), device=device).repeat_interleave(counts)
 
     def pairs(self, head_dim: int) -> Tensor:
         """Inverse frequencies [head_dim / 2], padded with zeros for pairs that are not rotated."""
@@ -107,9 +119,12 @@ def read_rope(raw: RawConfig, head_dim: int, usual_part: float = 1.0) -> Rope:
     plain = plain_rope(theta, rotary_dim)
     kind = _kind(fields)
     check_used(fields, kind, source)
+    sections = _read_sections(fields, source, head_dim)
+    if sections and kind != "default":
+        raise InvalidCheckpoint(f"{source} of type {kind} with {SECTIONS} is not supported")
     try:
         if kind == "default":
-            return plain
+            return replace(plain, sections=sections)
         if kind == "linear":
             return Rope(plain.inverse / fields["factor"])
         if kind == "yarn":
@@ -119,6 +134,29 @@ def read_rope(raw: RawConfig, head_dim: int, usual_part: float = 1.0) -> Rope:
     except KeyError as error:
         raise InvalidCheckpoint(f"{source} of type {kind} has no {error}") from error
     raise InvalidCheckpoint(f"{source} of type {kind} is not supported")
+
+
+def plain_kind(rope: Mapping[str, Any]) -> RawConfig:
+    """Fields of RoPE with a usual name of its type, which may be called after its sections."""
+    kinds = {name: "default" for name in ("rope_type", "type") if rope.get(name) == "mrope"}
+    return {**rope, **kinds}
+
+
+def _read_sections(fields: RawConfig, source: str, head_dim: int) -> tuple[int, ...]:
+    """Pairs of each section, if there are sections; raises `InvalidCheckpoint`."""
+    sections = fields.get(SECTIONS)
+    if sections is None:
+        return ()
+    is_list = isinstance(sections, list) and all(type(count) is int for count in sections)
+    if not is_list or len(sections) != NUM_SECTIONS or min(sections) < 0:
+        raise InvalidCheckpoint(
+            f"{source}.{SECTIONS} must be {NUM_SECTIONS} numbers of pairs, got {sections!r:.60}"
+        )
+    if 2 * sum(sections) != head_dim:
+        raise InvalidCheckpoint(
+            f"{source}.{SECTIONS} has {sum(sections)} pairs, but a head has {head_dim // 2}"
+        )
+    return tuple(sections)
 
 
 def read_query_scale(raw: RawConfig) -> QueryScale | None:

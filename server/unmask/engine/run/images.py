@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from unmask.engine.run.staging import Staging
 from unmask.engine.schedule.image_rows import StepImages
+from unmask.engine.schedule.rotary import NUM_COORDINATES
 from unmask.images import Pixels
 from unmask.models.inputs import ForwardInputs, Vision
 
@@ -26,8 +28,17 @@ class ImageEncoder:
     max_kept_bytes: int = MAX_KEPT_BYTES
     kept: dict[bytes, Tensor] = field(default_factory=dict)  # by digest, the latest last
 
-    def with_images(self, inputs: ForwardInputs, images: StepImages | None) -> ForwardInputs:
-        """The inputs with vectors for the rows of images, if a step has any."""
+    def with_images(
+        self,
+        inputs: ForwardInputs,
+        images: StepImages | None,
+        rotary: npt.NDArray[np.int64] | None = None,
+    ) -> ForwardInputs:
+        """The inputs with vectors for the rows of images, if a step has any.
+
+        Then rows are rotated by `rotary` [T, 3], if it is not None. Without rows of images the
+        numbers of a row are all one, which is its position in the inputs.
+        """
         if images is None:
             return inputs
         vectors = torch.cat(
@@ -36,8 +47,10 @@ class ImageEncoder:
                 for image, start, end, first in images.parts
             ]
         )
-        [rows] = self.staging.to_device([images.rows])
-        return replace(inputs, image_rows=rows, image_vectors=vectors)
+        arrays = [images.rows] if rotary is None else [images.rows, rotary.reshape(-1)]
+        rows, *numbers = self.staging.to_device(arrays)
+        coordinates = numbers[0].view(-1, NUM_COORDINATES) if numbers else None
+        return replace(inputs, image_rows=rows, image_vectors=vectors, coordinates=coordinates)
 
     def _vectors(self, pixels: Pixels) -> Tensor:
         vectors = self.kept.pop(pixels.digest, None)

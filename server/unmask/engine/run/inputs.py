@@ -41,7 +41,7 @@ class RowInputs:
     """
 
     token_ids: Tensor  # [T] int64
-    positions: Tensor  # [T] int64
+    positions: Tensor  # [T] int64, by which rows are rotated
     slots: Tensor  # [T] int64, of the KV cache
     token_slots: Tensor  # [T] int64, of the open tokens
     is_known: Tensor  # [T] bool
@@ -50,10 +50,12 @@ class RowInputs:
 
     @classmethod
     def from_batch(cls, batch: StepBatch) -> "RowInputs":
-        """The rows of a batch, on the host."""
+        """The rows of a batch, on the host; those of images have their number for time."""
+        rotary = batch.rotary
+        positions = batch.positions if rotary is None else np.ascontiguousarray(rotary[:, 0])
         return cls(
             torch.from_numpy(batch.token_ids),
-            torch.from_numpy(batch.positions),
+            torch.from_numpy(positions),
             torch.from_numpy(batch.slots),
             torch.from_numpy(batch.token_slots),
             torch.from_numpy(batch.is_known),

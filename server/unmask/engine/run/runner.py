@@ -131,7 +131,8 @@ class MaskRunner:
             mixture=None if rows.shares is None else Mixture(rows.shares, self.mask_token_id),
             wanted=wanted,
         )
-        return device.loaded.model.forward(self.images.with_images(inputs, batch.images))
+        inputs = self.images.with_images(inputs, batch.images, batch.rotary)
+        return device.loaded.model.forward(inputs)
 
     def _sample(self, batch: StepBatch, hidden: Tensor) -> SampledTokens:
         """Sample the scored rows eagerly.

@@ -29,6 +29,7 @@ def active_rows(batch: StepBatch) -> StepBatch:
         adapted=batch.adapted[kept],
         shares=None if batch.shares is None else batch.shares[kept],
         images=None if batch.images is None else batch.images.of_rows(kept),
+        rotary=None if batch.rotary is None else batch.rotary[kept],
         query_starts=before[batch.query_starts],
         hidden_rows=before[batch.hidden_rows],
     )

@@ -12,6 +12,7 @@ from unmask.engine.schedule.image_rows import StepImages
 from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
 from unmask.engine.schedule.penalties import RowConstraints
 from unmask.engine.schedule.query_range import BoolArray, IntArray
+from unmask.engine.schedule.rotary import rotary_coordinates
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Bounds, Span
 from unmask.engine.schedule.structure import Part, RowClasses
@@ -86,6 +87,7 @@ class StepBatch(Layout):
     by_block: "StepBatch | None" = None  # an entry for each open block, if some have several
     best_of_all: BestOfAll | None = None  # beside the entries of blocks
     images: StepImages | None = None  # None where no row is of an image
+    rotary: IntArray | None = None  # [T, 3], see `rotary_coordinates`; None where positions are it
 
     @property
     def sampled(self) -> "StepBatch":
@@ -142,7 +144,10 @@ def build_batch(
     decoding = _decoding_arrays(denoised, bounds, which, table)
     flags = _flags(spans, which, decoding)
     layout = lay_out(numbers, flags, table, page_size, attention, shift=shift, uses_c=uses_c)
-    images = StepImages.of_spans(spans, layout.query_starts) if has_images else None
+    images = rotary = None
+    if has_images:
+        images = StepImages.of_spans(spans, layout.query_starts)
+        rotary = rotary_coordinates(spans, layout.positions, layout.query_starts)
     if images is not None:
         layout = replace(layout, horizons=images.horizons(layout.horizons))
     _mask_prompts(spans, bounds, layout)
@@ -175,6 +180,7 @@ def build_batch(
         guiding_rows=guiding_rows,
         decoding=decoding,
         images=images,
+        rotary=rotary,
     )
 
 
