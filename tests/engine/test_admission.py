@@ -161,6 +161,25 @@ def test_a_part_as_long_as_the_block_is_the_block(part: int, expected: int | Non
     assert decoding.waits == (expected is not None)
 
 
+def test_a_block_behind_a_causal_prefix_is_filled_in_parts_unless_it_is_a_draft() -> None:
+    parted = SamplingParams(sub_block_length=4)
+    causal = replace(MODEL, attention="causal_prefix", default_sampling=parted)
+    sizes = {"max_tokens": 16, "block_length": 16}
+
+    def part(**params: Any) -> int | None:
+        sampling = SamplingParams(**{name: v for name, v in params.items() if v is not None})
+        return resolve(Request("r", (1, 2), sampling), causal, LIMITS).sub_block_length
+
+    assert part(**sizes) == 4
+    assert part(**sizes, sub_block_length=8) == 8
+    assert part(**sizes, mode="self_speculation") is None
+    assert part(max_tokens=16, mode="ar") is None
+    for asked in (sizes | {"mode": "self_speculation"}, {"max_tokens": 16, "mode": "ar"}):
+        with pytest.raises(InvalidRequest, match="sub_block_length is for models") as caught:
+            part(**asked, sub_block_length=8)
+        assert caught.value.field == "sub_block_length"
+
+
 @pytest.mark.parametrize(
     ("params", "quotas"),
     [

@@ -35,6 +35,14 @@ PATTERNS = {
         "bfloat16",
         {"shift": True, "default_sampling": SamplingParams(sub_block_length=4)},
     ),
+    "causal prefix, shifted": (
+        "float32",
+        {
+            "attention": "causal_prefix",
+            "shift": True,
+            "default_sampling": SamplingParams(block_length=16, sub_block_length=4),
+        },
+    ),
     "window": (
         "float32",
         {

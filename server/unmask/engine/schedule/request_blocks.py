@@ -59,6 +59,12 @@ def blocks_of(
     return Blocks(length, drafts, drafts and by_policy)
 
 
+def fills_in_parts(model: ModelInfo, blocks: Blocks) -> bool:
+    """True if parts of a block may be filled one after the other."""
+    is_open = model.attention == "causal_prefix" and not blocks.drafts and blocks.length > 1
+    return model.has_blocks or is_open
+
+
 def longest_answer(request: Request, model: ModelInfo, limits: EngineLimits) -> int:
     """Tokens of the longest answer that fits, in blocks of the usual length."""
     asked, is_full = request.sampling.block_length, model.attention == "full"
@@ -101,7 +107,8 @@ def check_positions(
         _check_canvas(params, policy, block_len, model)
     elif "ar" in model.modes:
         _check_block_causal(params)
-        _check_full(params)
+        if not fills_in_parts(model, blocks):
+            _check_full(params)
         if blocks.drafts and model.attention == "causal" and not request.given_answer:
             num_rows = window_rows(block_len)
     elif model.attention == "full":

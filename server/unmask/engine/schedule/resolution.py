@@ -41,6 +41,7 @@ from unmask.engine.schedule.request_blocks import (
     BLOCK_LENGTH,
     blocks_of,
     check_positions,
+    fills_in_parts,
     longest_answer,
 )
 from unmask.engine.schedule.token_rules import (
@@ -150,7 +151,7 @@ def _resolve(
     stop_ids = frozenset((*eos, *params.stop_token_ids))
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None
-    if model.has_blocks:
+    if fills_in_parts(model, blocks):
         sub_block_length = _sub_block_length(params, default, block_len, steps)
     is_exact, revises = cache in EXACT and sub_block_length is None, editing_threshold is not None
     is_exact &= not revises or not (is_full or model.edit_commands)
