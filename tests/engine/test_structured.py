@@ -35,7 +35,8 @@ from unmask.models.registry import LoadedModel
 from unmask.types import Delta, FinishReason, Request, SamplingParams
 
 FAMILIES = (
-    *("sdar", "llada2", "llada21", "llada", "dream", "fast_dllm", "nemotron", "idlm", "wedlm"),
+    *("sdar", "llada2", "llada21", "llada", "dream", "fast_dllm", "fast_dvlm", "nemotron"),
+    *("idlm", "wedlm"),
 )
 PERSON = {
     "type": "object",

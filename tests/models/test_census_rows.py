@@ -89,6 +89,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "SDAR-30B-A3B": Folder("sdar_moe", "block_causal", block_length=4),
     "I-DLM 8B and 32B, UNO-Qwen3-8B": Folder("idlm", "causal", block_length=4),
     "Fast-dLLM v2 1.5B and 7B": Folder("fast_dllm", "block_causal", block_length=32, shift=True),
+    "Fast-dVLM-3B": Folder("fast_dvlm", "causal_prefix", block_length=32, shift=True),
     "WeDLM 7B and 8B": Folder("wedlm", "causal_window", block_length=16),
     "Stable-DiffCoder-8B Base and Instruct": Folder(
         "stable_diffcoder", "block_causal", block_length=4

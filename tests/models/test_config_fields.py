@@ -88,6 +88,7 @@ PUBLISHED = [
     ("sdar_vl", {"text_config": {"expert_capacity": 4}}, r"text_config\.expert_capacity: 4"),
     ("sdar_vl", {"video_crops": 4}, "video_crops: 4"),
     ("llada_v", {"mm_crops": 4}, "mm_crops: 4"),
+    ("fast_dvlm", {"text_config": {"expert_capacity": 4}}, r"text_config\.expert_capacity: 4"),
     ("nemotron_vlm", {"image_token_id": 10}, "image_token_id: 10"),
 ]
 

@@ -47,6 +47,7 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("llada_moe", "llada-moe"),
         ("dream", "dream"),
         ("fast_dllm", "fast-dllm"),
+        ("fast_dvlm", "fast-dvlm"),
         ("idlm", "idlm"),
         ("wedlm", "wedlm"),
         ("dgemma", "diffusion-gemma"),

@@ -14,7 +14,9 @@ from unmask.errors import InvalidRequest
 from unmask.models.registry import LoadedModel
 from unmask.types import CanvasSchedule, Request, SamplingParams
 
-FOLDERS = ("sdar", "llada2", "llada", "dream", "fast_dllm", "nemotron", "idlm", "wedlm")
+FOLDERS = (
+    *("sdar", "llada2", "llada", "dream", "fast_dllm", "fast_dvlm", "nemotron", "idlm", "wedlm"),
+)
 MODES = ("diffusion", "ar", "self_speculation")
 MAX_TOKENS = 30
 PROMPTS = tuple(tuple(range(3, 4 + n)) for n in (1, 14, 15, 16, 31, 40))

@@ -17,11 +17,12 @@ def logits_of(
     wanted: torch.Tensor | None = None,
     positions: torch.Tensor | None = None,
     mixture: Mixture | None = None,
+    **of_images: torch.Tensor,
 ) -> torch.Tensor:
     """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`.
 
-    Positions are by default those of the rows. Inputs and results are on the CPU; the model may be
-    on another device.
+    Positions are by default those of the rows; `of_images` are inputs of images. Inputs and results
+    are on the CPU; the model may be on another device.
     """
     num_tokens, device = len(token_ids), loaded.device
     num_pages = -(-num_tokens // PAGE_SIZE)
@@ -41,7 +42,10 @@ def logits_of(
     positions = slots if positions is None else positions.to(device)
     wanted = None if wanted is None else wanted.to(device)
     step = ForwardInputs(
-        *(token_ids.to(device), positions, slots, plans, cache), mixture=mixture, wanted=wanted
+        *(token_ids.to(device), positions, slots, plans, cache),
+        mixture=mixture,
+        wanted=wanted,
+        **{name: tensor.to(device) for name, tensor in of_images.items()},
     )
     hidden = loaded.model.forward(step)
     return loaded.model.lm_head(loaded.model.final_norm(hidden)).cpu()

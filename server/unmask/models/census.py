@@ -93,6 +93,12 @@ SERVED = (
     Published("SDAR-30B-A3B", ("SDARMoeForCausalLM",), "sdar-moe"),
     Published("I-DLM 8B and 32B, UNO-Qwen3-8B", ("SDARForCausalLM",), "idlm"),
     Published("Fast-dLLM v2 1.5B and 7B", ("Fast_dLLM_QwenForCausalLM",), "fast-dllm"),
+    Published(
+        "Fast-dVLM-3B",
+        ("Fast_dVLMForConditionalGeneration",),
+        "fast-dvlm",
+        "text and images, no videos",
+    ),
     Published("WeDLM 7B and 8B", ("WeDLMForCausalLM",), "wedlm"),
     Published(
         "Stable-DiffCoder-8B Base and Instruct",
@@ -277,7 +283,6 @@ REFUSED = (
     Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
     Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
     Published("Dimple, Dream-VL, Dream-VLA", note=MULTIMODAL),
-    Published("Fast-dVLM", ("Fast_dVLMForConditionalGeneration",), note=MULTIMODAL),
     Published(
         "DiffusionVL",
         ("DiffusionVLQwenVLForCausalLM", "DiffusionVL_Qwen2_5_VL_ForConditionalGeneration"),

@@ -1,4 +1,4 @@
-"""Qwen2.5-VL's vision tower (transformers 5.23), as LLaDA-UI has it.
+"""Qwen2.5-VL's vision tower (transformers 5.23), as LLaDA-UI and Fast-dVLM have it.
 
 A row of the tower is a patch. It has attention to the patches of its window, in some layers to all
 of its image, so results depend on this image alone. Squares of patches are joined to the rows of a

@@ -1,4 +1,4 @@
-"""Configuration of Qwen2.5-VL's vision tower, as LLaDA-UI has it."""
+"""Configuration of Qwen2.5-VL's vision tower, as LLaDA-UI and Fast-dVLM have it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ FIELDS = ConfigFields(
         "hidden_act": ("silu",),
         "in_channels": (NUM_COLOURS,),
         "in_chans": (NUM_COLOURS,),
-        "model_type": ("lladavision", "qwen2_5_vl", "qwen2_5_vl_vision"),
+        "model_type": ("fast_dvlm", "lladavision", "qwen2_5_vl", "qwen2_5_vl_vision"),
     },
 )
 

@@ -1,6 +1,7 @@
-"""Images of a LLaDA-UI checkpoint: its configuration and the files of its processor."""
+"""Images of checkpoints with Qwen2.5-VL's tower: configuration, and files of the processor."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def read_unit_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTr
         )
     fit = Units(config.unit_size, *_num_pixels(processor))
     return ImageTraits(token, before=(), behind=(), fit=fit, sees_itself=False)
+
+
+def read_grid_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTraits | None:
+    """The same, of a model whose rows are turned by where they are in their image (M-RoPE)."""
+    traits = read_unit_traits(raw, folder, token_id)
+    return None if traits is None else replace(traits, has_grid=True)
 
 
 def _num_pixels(processor: Processor) -> tuple[int, int]:
