@@ -84,6 +84,7 @@ SERVED_FOLDERS: dict[str, Folder] = {
     ),
     "DreamOn-v0-7B": Folder("dream", "full", shift=True),
     "Open-dCoder-0.5B": Folder("dream", "full", shift=True),
+    "Dream-VL-7B": Folder("dream_vl", "full", shift=True),
     "DreamReasoner-8B": Folder("dream_reasoner", "block_causal", block_length=32),
     "SDAR 1.7B, 4B, 8B, TraDo": Folder("sdar", "block_causal", block_length=4),
     "SDAR-30B-A3B": Folder("sdar_moe", "block_causal", block_length=4),

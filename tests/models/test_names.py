@@ -46,6 +46,7 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("llada", "llada"),
         ("llada_moe", "llada-moe"),
         ("dream", "dream"),
+        ("dream_vl", "dream-vl"),
         ("fast_dllm", "fast-dllm"),
         ("fast_dvlm", "fast-dvlm"),
         ("idlm", "idlm"),

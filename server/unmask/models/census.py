@@ -88,6 +88,7 @@ SERVED = (
         family="dream",
         note="with Dream's class by `--hf-overrides`, as its own is Qwen2's",
     ),
+    Published("Dream-VL-7B", ("DreamVLModel",), "dream-vl", "text and images, no videos"),
     Published("DreamReasoner-8B", ("DreamForCausalLM",), "sdar"),
     Published("SDAR 1.7B, 4B, 8B, TraDo", ("SDARForCausalLM",), "sdar"),
     Published("SDAR-30B-A3B", ("SDARMoeForCausalLM",), "sdar-moe"),
@@ -282,7 +283,7 @@ REFUSED = (
     Published("dhara-70m", ("DharaForMaskedDiffusion",), note=RESEARCH),
     Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
     Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
-    Published("Dimple, Dream-VL, Dream-VLA", note=MULTIMODAL),
+    Published("Dimple, Dream-VLA", note=MULTIMODAL),
     Published(
         "DiffusionVL",
         ("DiffusionVLQwenVLForCausalLM", "DiffusionVL_Qwen2_5_VL_ForConditionalGeneration"),

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels.layers.ops import rms_norm
+
 
 @dataclass(frozen=True, slots=True)
 class BiasedLinear:
@@ -30,6 +32,18 @@ class LayerNorm:
     def __call__(self, x: Tensor) -> Tensor:
         """Normed rows [..., C]."""
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True, slots=True)
+class RmsNorm:
+    """Norm by the root of the mean square (Zhang and Sennrich, 2019)."""
+
+    weight: Tensor  # [C]
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Normed rows [..., C]."""
+        return rms_norm(x, self.weight, self.eps)
 
 
 @dataclass(frozen=True, slots=True)

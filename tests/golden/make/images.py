@@ -59,8 +59,9 @@ def make_block_case(
     *,
     image: int,
     highest: int,
+    loop: Callable[[Reference, list[int], dict[str, Any]], list[int]] = block_loop,
 ) -> dict[str, Any]:
-    """A prompt of random text in which every choice is clear, and its answer in blocks.
+    """A prompt of random text in which every choice is clear, and its answer, as in blocks.
 
     `see` makes a reference that has rows [N, C] of images at places [N] of the prompt.
     """
@@ -69,10 +70,10 @@ def make_block_case(
         places = (torch.tensor(prompt) == image).nonzero().flatten()
         reference = see(places, rows)
         try:
-            tokens = block_loop(reference, prompt, settings)
+            tokens = loop(reference, prompt, settings)
             if len(set(tokens)) < FEWEST or {image, MASK_ID} & set(tokens):
                 continue
-            depends = block_loop(see(places, -rows), prompt, settings) != tokens
+            depends = loop(see(places, -rows), prompt, settings) != tokens
         except CloseChoice:
             continue
         if depends:

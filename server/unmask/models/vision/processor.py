@@ -83,7 +83,7 @@ def check_processor(processor: Processor, known: ConfigFields, expected: Mapping
 def token_of(raw: RawConfig, name: str, default: int | None = None) -> int:
     """A token id of a `config.json`, in the vocabulary; raises `InvalidCheckpoint`."""
     token_id: Any = raw.get(name, default)
-    vocab_size = raw["text_config"]["vocab_size"]
+    vocab_size = (raw.get("text_config") or raw)["vocab_size"]
     if not TOKENS.holds(token_id) or token_id >= vocab_size:
         raise InvalidCheckpoint(
             f"config.json: {name} {token_id!r:.40} is not in a vocabulary of {vocab_size}"

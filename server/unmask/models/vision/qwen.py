@@ -1,11 +1,11 @@
-"""Qwen2.5-VL's vision tower (transformers 5.23), as LLaDA-UI and Fast-dVLM have it.
+"""Vision towers of Qwen2-VL, as Dream-VL has it, and of Qwen2.5-VL (transformers 5.23).
 
 A row of the tower is a patch. It has attention to the patches of its window, in some layers to all
-of its image, so results depend on this image alone. Squares of patches are joined to the rows of a
-prompt.
+of its image, in Qwen2-VL's in every one; so results depend on this image alone. Squares of patches
+are joined to the rows of a prompt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,34 +14,59 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.image_fits import Size
-from unmask.models.layers import BiasedLinear, PatchRotation, Projector
+from unmask.models.layers import BiasedLinear, PatchRotation
 from unmask.models.vision.qwen_config import QwenVisionConfig
 from unmask.models.vision.vision_config import DEVIATION, LARGEST, MEAN, NUM_COLOURS, TURNED
-from unmask_kernels.layers.ops import rms_norm
 
-EPS, THETA = 1e-6, 10_000.0  # which no configuration has
+THETA = 10_000.0  # which no configuration has
+QUICK = 1.702  # of the sigmoid in place of a normal distribution's
+Rows = Callable[[Tensor], Tensor]
+"""Rows of a norm, or of an MLP, for rows [T, C]."""
 Windows = Sequence[Tensor]
 """Patches [W, N] of windows of one size, for each size that windows of an image have."""
 
 
 @dataclass(frozen=True, slots=True)
-class QwenLayer:
-    """Attention within windows, then a gated MLP, each after a norm."""
+class GatedMlp:
+    """MLP of Qwen2.5-VL, whose gate is activated by SiLU."""
 
-    attention_norm: Tensor  # [C]
-    qkv: BiasedLinear
-    out: BiasedLinear
-    mlp_norm: Tensor  # [C]
     gate: BiasedLinear
     up: BiasedLinear
     down: BiasedLinear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs [T, C] of rows [T, C]."""
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+@dataclass(frozen=True, slots=True)
+class QuickMlp:
+    """MLP of Qwen2-VL, activated by CLIP's quick GELU."""
+
+    up: BiasedLinear
+    down: BiasedLinear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs [T, C] of rows [T, C]."""
+        inner = self.up(x)
+        return self.down(inner * torch.sigmoid(QUICK * inner))
+
+
+@dataclass(frozen=True, slots=True)
+class QwenLayer:
+    """Attention within windows, then an MLP, each after a norm."""
+
+    attention_norm: Rows
+    qkv: BiasedLinear
+    out: BiasedLinear
+    mlp_norm: Rows
+    mlp: Rows
     num_heads: int
 
     def __call__(self, x: Tensor, rotation: PatchRotation, windows: Windows) -> Tensor:
         """Rows [T, C] after the layer."""
-        x = x + self._attend(rms_norm(x, self.attention_norm, EPS), rotation, windows)
-        normed = rms_norm(x, self.mlp_norm, EPS)
-        return x + self.down(F.silu(self.gate(normed)) * self.up(normed))
+        x = x + self._attend(self.attention_norm(x), rotation, windows)
+        return x + self.mlp(self.mlp_norm(x))
 
     def _attend(self, x: Tensor, rotation: PatchRotation, windows: Windows) -> Tensor:
         query, key, value = self.qkv(x).view(len(x), 3, self.num_heads, -1).unbind(1)
@@ -62,8 +87,8 @@ class QwenTower:
     config: QwenVisionConfig
     patches: Tensor  # [C, 3 * F * P * P], projection of the colours of a patch in each frame
     layers: Sequence[QwenLayer]
-    norm: Tensor  # [C]
-    projector: Projector  # of the patches of a unit, side by side
+    norm: Rows
+    projector: Rows  # of the patches of a unit, side by side
 
     def __call__(self, pixels: Tensor, source: Size) -> Tensor:
         """Rows [N, C] of an image [H, W, 3] of whole units, in uint8; C is the text model's.
@@ -79,7 +104,7 @@ class QwenTower:
         windows = self._windows(rows, columns)
         for index, layer in enumerate(self.layers):
             x = layer(x, rotation, whole if index in self.config.full_layers else windows)
-        joined = rms_norm(x, self.norm, EPS).view(rows * columns, -1)
+        joined = self.norm(x).view(rows * columns, -1)
         return self.projector(joined)
 
     def _embed(self, pixels: Tensor, rows: int, columns: int) -> Tensor:

@@ -18,7 +18,7 @@ from unmask.models.vision.processor import (
     read_processor,
     token_of,
 )
-from unmask.models.vision.qwen_config import read_qwen_config
+from unmask.models.vision.qwen_config import QwenVisionConfig, read_qwen_config
 from unmask.models.vision.vision_config import DEVIATION, MEAN, refused
 
 TOKEN, PAD = "image_token_id", "<|image_pad|>"
@@ -55,6 +55,13 @@ def read_unit_traits(raw: RawConfig, folder: Path, token_id: TokenId) -> ImageTr
         raise refused(
             f"out_hidden_size is {config.num_outputs}, but the text model has rows of {hidden}"
         )
+    return unit_traits(config, raw, folder, token_id)
+
+
+def unit_traits(
+    config: QwenVisionConfig, raw: RawConfig, folder: Path, token_id: TokenId
+) -> ImageTraits:
+    """The same for a tower that is read; raises `InvalidCheckpoint`."""
     processor = read_processor(folder, DEFAULTS)
     sizes = {
         "merge_size": config.unit_side,

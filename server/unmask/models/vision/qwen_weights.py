@@ -1,14 +1,15 @@
 """Tensors of Qwen2.5-VL's tower; a checkpoint that lacks one serves text alone."""
 
 from unmask.models.family import RawConfig
-from unmask.models.layers import Projector
+from unmask.models.layers import Projector, RmsNorm
 from unmask.models.vision.fitting import Fitted, Shapes, fitted, leave_out
-from unmask.models.vision.qwen import QwenLayer, QwenTower
+from unmask.models.vision.qwen import GatedMlp, QwenLayer, QwenTower
 from unmask.models.vision.qwen_config import QwenVisionConfig, read_qwen_config
 from unmask.models.vision.vision_config import NUM_COLOURS
 from unmask.models.weights import Weights
 
 TOWER = "model.visual."
+EPS = 1e-6  # which no configuration has
 LAYER = ("attn.qkv", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 PATCHES, NORM = f"{TOWER}patch_embed.proj.weight", f"{TOWER}merger.ln_q.weight"
 PROJECTOR = f"{TOWER}merger.mlp.0", f"{TOWER}merger.mlp.2"
@@ -53,13 +54,11 @@ def _read(config: QwenVisionConfig, found: Fitted) -> QwenTower:
         prefix = f"{TOWER}blocks.{index}."
         qkv, out, gate, up, down = (linear(prefix + name) for name in LAYER)
         return QwenLayer(
-            attention_norm=take(f"{prefix}norm1.weight"),
+            attention_norm=RmsNorm(take(f"{prefix}norm1.weight"), EPS),
             qkv=qkv,
             out=out,
-            mlp_norm=take(f"{prefix}norm2.weight"),
-            gate=gate,
-            up=up,
-            down=down,
+            mlp_norm=RmsNorm(take(f"{prefix}norm2.weight"), EPS),
+            mlp=GatedMlp(gate, up, down),
             num_heads=config.num_heads,
         )
 
@@ -68,6 +67,6 @@ def _read(config: QwenVisionConfig, found: Fitted) -> QwenTower:
         config=config,
         patches=take(PATCHES).flatten(1),
         layers=[layer(index) for index in range(config.num_layers)],
-        norm=take(NORM),
+        norm=RmsNorm(take(NORM), EPS),
         projector=Projector(first, second),
     )
