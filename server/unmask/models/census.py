@@ -283,7 +283,17 @@ REFUSED = (
     Published("dhara-70m", ("DharaForMaskedDiffusion",), note=RESEARCH),
     Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
     Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
-    Published("Dimple, Dream-VLA", note=MULTIMODAL),
+    Published("Dimple", ("DimpleModel",), note=MULTIMODAL),
+    Published(
+        "Dream-VLA",
+        ("DreamVLAForActionPrediction",),
+        note="actions of a robot, by a part of its own",
+    ),
+    Published(
+        "Fast-dDrive",
+        ("Fast_dLLM_Qwen2_5_VLForConditionalGeneration",),
+        note="answers in a frame of its own, whose parts are filled by rules",
+    ),
     Published(
         "DiffusionVL",
         ("DiffusionVLQwenVLForCausalLM", "DiffusionVL_Qwen2_5_VL_ForConditionalGeneration"),
