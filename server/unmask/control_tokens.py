@@ -24,8 +24,11 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 PART_TYPES, PART_FIELDS = ("text", "image"), ("type", "text")  # of parts of a message
 # Added tokens that mark parts of an answer; users may ask models about them.
 MARKUP = re.compile(r"</?(think|tool_calls?|tool_response|tools?|answer|response|TOOLCALL)>")
-# Special tokens that are text of an answer: also Gemma's, which a message may not have.
-SHOWN = re.compile(rf'{MARKUP.pattern}|<\|(tool_call|channel)>|<(tool_call|channel)\|>|<\|"\|>')
+# Special tokens that are text of an answer: also Gemma's and LFM2's, which a message may not have.
+SHOWN = re.compile(
+    rf'{MARKUP.pattern}|<\|(tool_call|channel)>|<(tool_call|channel)\|>|<\|"\|>'
+    r"|<\|tool_call_(start|end)\|>"
+)
 BRACKETED = re.compile(r"[<\[].+[>\]]")  # spelling of control tokens within a vocabulary
 PRIVATE = range(0xE000, 0xF900)  # Unicode's private use area
 MAX_PATTERN = 64  # control tokens; a pattern tries them one after another

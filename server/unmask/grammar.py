@@ -78,6 +78,13 @@ class GemmaArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class PythonArguments:
+    """JSON of a schema as the arguments of a call in Python, with its brackets."""
+
+    schema: JsonSchema
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Parts one after the other."""
 
@@ -109,6 +116,7 @@ Grammar: TypeAlias = (
     | Literal
     | SpecialToken
     | GemmaArguments
+    | PythonArguments
     | Chain
     | Choice
     | Repeated

@@ -17,6 +17,8 @@ from tests.support.tool_chats import (
     GEMMA_TAGS,
     GEMMA_TEMPLATE,
     HERMES_TEMPLATE,
+    LFM2_TAGS,
+    LFM2_TEMPLATE,
     NEMOTRON_TEMPLATE,
     SCHEMAS,
     TAGS,
@@ -40,6 +42,8 @@ MODELS = {
     "calls in a list": ("wedlm", NEMOTRON_TEMPLATE, TAGS),
     "calls in Gemma's notation": ("sdar", GEMMA_TEMPLATE, GEMMA_TAGS),
     "Gemma's marks are text": ("wedlm", GEMMA_TEMPLATE, ()),
+    "calls in Python": ("sdar", LFM2_TEMPLATE, LFM2_TAGS),
+    "Python's tags are text": ("fast_dllm", LFM2_TEMPLATE, ()),
     "thoughts begun": ("sdar", HERMES_TEMPLATE + "<think>\n", TAGS),
     "thoughts begun in text": ("llada2", HERMES_TEMPLATE + "<think>\n", ()),
     "thoughts possible": ("sdar", HERMES_TEMPLATE + "{# <think> #}", TAGS),
@@ -237,6 +241,15 @@ def test_a_limit_below_the_shortest_call_is_refused(client):
         client.create(**asking(0, tool_choice=NAMED) | {"max_tokens": 4})
     assert error.value.body["param"] == "max_tokens"
     assert "shortest answer" in error.value.body["message"]
+
+
+def test_calls_of_uniform_noise_are_valid(tmp_path_factory):
+    tokenizer = tool_tokenizer(LFM2_TEMPLATE, LFM2_TAGS)
+    with serving("lfm2", tokenizer, tmp_path_factory) as completions:
+        for choice in ("required", NAMED):
+            (one,) = completions.create(**asking(1, tool_choice=choice)).choices
+            check_calls(one.message)
+            assert one.message.tool_calls
 
 
 @pytest.mark.parametrize("ends", ["", "<|turn>model\n", "<|channel>thought\n"])

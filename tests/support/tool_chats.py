@@ -34,6 +34,18 @@ GEMMA_TEMPLATE = (
     "<|tool_call>call:{{ call.function.name }}{{ written(call.function.arguments) }}<tool_call|>"
     "{% endfor %}" + END
 )
+# As the published template writes calls: text in quotes, objects as JSON, all else as in Python.
+LFM2_TEMPLATE = (
+    "{% for tool in tools or [] %}{{ tool | tojson + '\n' }}{% endfor %}"
+    "{% for m in messages %}{{ m.role }}: {% if m.tool_calls %}<|tool_call_start|>["
+    "{% for call in m.tool_calls %}{{ call.function.name }}("
+    "{% for k, v in call.function.arguments.items() %}{{ k }}="
+    '{% if v is string %}"{{ v }}"{% elif v is mapping %}{{ v | tojson }}'
+    "{% else %}{{ v }}{% endif %}"
+    "{{ ', ' if not loop.last }}{% endfor %}){{ ', ' if not loop.last }}{% endfor %}"
+    "]<|tool_call_end|>{% endif %}{{ m.content }}" + END
+)
+LFM2_TAGS = ("<|tool_call_start|>", "<|tool_call_end|>", "<think>", "</think>")
 GEMMA_TAGS = ("<|tool_call>", "<tool_call|>", '<|"|>', "<think>", "</think>")
 TAGS = ("<tool_call>", "</tool_call>", "<TOOLCALL>", "</TOOLCALL>", "<think>", "</think>")
 WEATHER: Mapping[str, Any] = {

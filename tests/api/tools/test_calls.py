@@ -6,7 +6,7 @@ import random
 import pytest
 
 from unmask.api.tools.calls import CallPiece, CallSplitter
-from unmask.api.tools.formats import GEMMA, HERMES, NEMOTRON
+from unmask.api.tools.formats import GEMMA, HERMES, LFM2, NEMOTRON
 
 TRICKY = json.dumps({"a": '</tool_call> {"name": "\\', "b": [{}, {"c": "}"}], "d": "é\\\\"})
 
@@ -36,6 +36,22 @@ GEMMA_JSON = (
     r'{"a": "<tool_call|> {\"name\": \"\\", "b": [{}, {"c": "}, call:f{<|"}], '
     r'"d_1": "é\n", "e": -1.5e3, "f": [true, null, ""]}'
 )
+
+
+def called(*calls: tuple[str, str]) -> str:
+    """Calls in Python, of arguments as LFM2 writes them."""
+    inner = ", ".join(f"{name}({inner})" for name, inner in calls)
+    return f"<|tool_call_start|>[{inner}]<|tool_call_end|>"
+
+
+LFM2_INNER = (
+    r'a="<|tool_call_end|> g(\"\\", b=[{}, {"c": "}, g(b=True)"}], d_1="é\n", '
+    r'e=-1.5e3, f=[True, None, false, ""]'
+)
+LFM2_JSON = (
+    r'{"a": "<|tool_call_end|> g(\"\\", "b": [{}, {"c": "}, g(b=True)"}], "d_1": "é\n", '
+    r'"e": -1.5e3, "f": [true, null, false, ""]}'
+)
 TWO = (("f", TRICKY), ("g-2.x", "{}"))
 # format, answer, its text, its calls, whether they are whole
 CASES = [
@@ -57,6 +73,12 @@ CASES = [
     (GEMMA, 'x<|tool_call>call:f{a:<|"|>b<|"', "x", (("f", '{"a": "b'),), False),
     (GEMMA, "x<|tool_call>call:f{a:1,b", "x", (("f", '{"a": 1, '),), False),
     (GEMMA, "x <|tool_", "x <|tool_", (), False),
+    (LFM2, called(("f", LFM2_INNER), ("g-2.x", "")), "", (("f", LFM2_JSON), TWO[1]), True),
+    (LFM2, "So: f(1) " + called(("f", LFM2_INNER)), "So: f(1)", (("f", LFM2_JSON),), True),
+    (LFM2, called(("f", "")) + "Sure, [f] or g.", "", (("f", "{}"),), True),
+    (LFM2, 'x<|tool_call_start|>[f(a="b\\', "x", (("f", '{"a": "b'),), False),
+    (LFM2, "x<|tool_call_start|>[f(a=1, b", "x", (("f", '{"a": 1, '),), False),
+    (LFM2, "x<|tool_call_start|>[get_", "x", (), False),
 ]
 
 
@@ -131,6 +153,16 @@ def test_strings_of_gemmas_arguments_are_not_held_back():
     assert splitter.push('a:<|"|>b\n"<', last=False) == ("", fresh)
     assert splitter.push("|c", last=False) == ("", [CallPiece(0, "<|c")])
     assert splitter.push('<|"|>}<tool', last=False) == ("", [CallPiece(0, '"}')])
+
+
+def test_strings_of_calls_in_python_are_not_held_back():
+    splitter = CallSplitter(LFM2)
+    _, (call, brace) = splitter.push("<|tool_call_start|>[f(", last=False)
+    assert (call.name, brace) == ("f", CallPiece(0, "{"))
+    assert splitter.push('a="b', last=False) == ("", [CallPiece(0, '"a": "b')])
+    assert splitter.push("c)", last=False) == ("", [CallPiece(0, "c)")])
+    assert splitter.push('", b=5', last=False) == ("", [CallPiece(0, '", "b": ')])
+    assert splitter.push("0)]<", last=False) == ("", [CallPiece(0, "50}")])
 
 
 def test_ids_of_calls_differ():

@@ -3,8 +3,13 @@
 import pytest
 
 from tests.support.tiny import CHAT_TEMPLATE
-from tests.support.tool_chats import GEMMA_TEMPLATE, HERMES_TEMPLATE, NEMOTRON_TEMPLATE
-from unmask.api.tools.formats import GEMMA, HERMES, NEMOTRON, format_of_template
+from tests.support.tool_chats import (
+    GEMMA_TEMPLATE,
+    HERMES_TEMPLATE,
+    LFM2_TEMPLATE,
+    NEMOTRON_TEMPLATE,
+)
+from unmask.api.tools.formats import GEMMA, HERMES, LFM2, NEMOTRON, format_of_template
 from unmask.errors import InvalidRequest
 
 
@@ -14,6 +19,7 @@ from unmask.errors import InvalidRequest
         (HERMES_TEMPLATE, HERMES),
         (NEMOTRON_TEMPLATE, NEMOTRON),
         (GEMMA_TEMPLATE, GEMMA),
+        (LFM2_TEMPLATE, LFM2),
         # The spellings of published templates.
         ('{% if tools %}{\\"name\\": <name>, \\"arguments\\": <a>}<tool_call>', HERMES),
         ('{% if tools %}{{ \'<tool_call>\\n{"name": "\' }}{{ \'", "arguments": \' }}', HERMES),
@@ -31,6 +37,7 @@ def test_a_template_shows_the_format_of_its_calls(template, form):
         ("{{ tools }} <tool_call>\n<function=f>", "Qwen3-Coder's format"),
         ("{{ tools }} <tool_call>f<arg_key>a</arg_key>", "GLM's format"),
         ("{{ tools }} [f(a=5)]", "not known"),
+        ("{{ tools }} <|tool_call_start|>{'name': 'f'}", "not known"),
     ],
 )
 def test_a_template_with_other_calls_or_none_is_refused_by_name(template, reason):

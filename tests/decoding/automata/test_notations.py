@@ -1,8 +1,9 @@
-"""Arguments in Gemma's notation: those of the JSON that a schema has, whatever it says."""
+"""Arguments in Gemma's and LFM2's notations: those of the JSON that a schema has."""
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -11,20 +12,28 @@ import pytest
 
 from tests.support.automata import BYTES, denoise, random_word, schema_language
 from tests.support.json_schema import random_schema
-from unmask.api.tools.arguments import GemmaReader
+from unmask.api.tools.arguments import ArgumentReader, GemmaReader, PythonReader
 from unmask.decoding.automata.automaton import build_automaton
 from unmask.decoding.automata.errors import NoAnswer, NotSupported
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.minimal import ByteAutomaton
-from unmask.grammar import GemmaArguments, Literal, SpecialToken, json_schema_of
+from unmask.grammar import (
+    GemmaArguments,
+    Grammar,
+    JsonSchema,
+    Literal,
+    PythonArguments,
+    SpecialToken,
+    json_schema_of,
+)
 
 MARK = '<|"|>'
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 NESTED = {
     "type": "object",
     "properties": {
-        "a b-c.d$é": {"type": "array", "items": {"enum": ["x", 'say "no"', "\\", "\n", 1.5, None]}},
+        "a-b.c$é": {"type": "array", "items": {"enum": ["x", 'say "no"', "\\", "\n", 1.5, None]}},
         "to": {"$ref": "#/$defs/point"},
         "any": {"type": ["boolean", "null", "integer"]},
         "say": {"type": "string", "pattern": '^["<|>a]{2,6}$'},
@@ -35,28 +44,66 @@ NESTED = {
 EMPTY_OBJECT = {"type": "object", "maxProperties": 0}
 
 
-def language(schema: Any) -> ByteAutomaton:
-    arguments = GemmaArguments(json_schema_of(schema), Literal(MARK))
-    return language_of(arguments, {}, Budget())
+@dataclass(frozen=True)
+class Notation:
+    """A notation: its grammar of a schema, a value as it is written, and a reader."""
+
+    grammar: Callable[[JsonSchema], Grammar]
+    written: Callable[[Any], str]
+    reader: Callable[[], ArgumentReader]
+    not_in_names: str
 
 
-def written(value: Any) -> str:
+def gemma_written(value: Any) -> str:
     """A value as Gemma's published template writes it."""
     match value:
         case str():
             return f"{MARK}{value}{MARK}"
         case dict():
-            inner = ",".join(f"{name}:{written(item)}" for name, item in value.items())
+            inner = ",".join(f"{name}:{gemma_written(item)}" for name, item in value.items())
             return f"{{{inner}}}"
         case list():
-            return f"[{','.join(map(written, value))}]"
+            return f"[{','.join(map(gemma_written, value))}]"
         case _:
             return json.dumps(value)
 
 
-def read(text: str, random: Random) -> tuple[str, str]:
+def python_written(arguments: dict[str, Any]) -> str:
+    """Arguments of a call, whose strings are those of JSON."""
+    inner = (f"{name}={python_value(value)}" for name, value in arguments.items())
+    return f"({', '.join(inner)})"
+
+
+def python_value(value: Any) -> str:
+    match value:
+        case dict():
+            items = (f"{python_value(name)}: {python_value(item)}" for name, item in value.items())
+            return f"{{{', '.join(items)}}}"
+        case list():
+            return f"[{', '.join(map(python_value, value))}]"
+        case bool() | None:
+            return str(value)
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+GEMMA = Notation(
+    lambda schema: GemmaArguments(schema, Literal(MARK)),
+    gemma_written,
+    GemmaReader,
+    not_in_names='{}[]:,"<>\\\n',
+)
+PYTHON = Notation(PythonArguments, python_written, PythonReader, not_in_names=' ()[]{}=:,"\\\n')
+both = pytest.mark.parametrize("notation", [GEMMA, PYTHON], ids=["gemma", "python"])
+
+
+def language(schema: Any, notation: Notation = GEMMA) -> ByteAutomaton:
+    return language_of(notation.grammar(json_schema_of(schema)), {}, Budget())
+
+
+def read(text: str, random: Random, notation: Notation = GEMMA) -> tuple[str, str]:
     """JSON of arguments that come in random pieces, and the text behind them."""
-    reader, held, at, found = GemmaReader(), "", 0, ""
+    reader, held, at, found = notation.reader(), "", 0, ""
     while at < len(text):
         size = random.randint(1, 6)
         held, at = held + text[at : at + size], at + size
@@ -67,6 +114,7 @@ def read(text: str, random: Random) -> tuple[str, str]:
     raise AssertionError(f"no end in {text!r}")
 
 
+@both
 @pytest.mark.parametrize(
     ("schema", "value"),
     [
@@ -74,16 +122,18 @@ def read(text: str, random: Random) -> tuple[str, str]:
         (CITY, {"city": 'é "quoted" \\ {a:1}, \n\t</x>😀'}),
         (CITY, {"city": '<|"|<|<<|"'}),
         (NESTED, {}),
-        (NESTED, {"a b-c.d$é": ["x", 'say "no"', "\\", "\n", 1.5, None], "any": True}),
-        (NESTED, {"a b-c.d$é": [], "to": {"x": -1.5e-3, "y_2": 0}, "any": None, "say": '"<|'}),
+        (NESTED, {"a-b.c$é": ["x", 'say "no"', "\\", "\n", 1.5, None], "any": True}),
+        (NESTED, {"a-b.c$é": [], "to": {"x": -1.5e-3, "y_2": 0}, "any": None, "say": '"<|'}),
         (EMPTY_OBJECT, {}),
     ],
 )
-def test_what_a_template_writes_is_accepted_and_read_as_it_was(schema: Any, value: Any) -> None:
-    text = written(value)
-    assert language(schema).matches(text.encode())
+def test_what_a_template_writes_is_accepted_and_read_as_it_was(
+    schema: Any, value: Any, notation: Notation
+) -> None:
+    text = notation.written(value)
+    assert language(schema, notation).matches(text.encode()), text
     for seed in range(5):
-        found, behind = read(f"{text}<tool_call|>", Random(seed))
+        found, behind = read(f"{text}<tool_call|>", Random(seed), notation)
         assert json.loads(found) == value
         assert behind == "<tool_call|>"
 
@@ -108,17 +158,45 @@ def test_other_texts_are_not_accepted(schema: Any, text: str) -> None:
     assert not language(schema).matches(text.encode())
 
 
-def _bare(value: Any) -> bool:
-    """True where all names may be bare, and no string has the mark."""
-    match value:
-        case str():
-            return MARK not in value
-        case dict():
-            names = all(name and not set(name) & set('{}[]:,"<>\\\n') for name in value)
-            return names and all(map(_bare, value.values()))
-        case list():
-            return all(map(_bare, value))
-    return True
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        (CITY, "()"),
+        (CITY, "(city='a')"),
+        (CITY, "(city=a)"),
+        (CITY, '(city = "a")'),
+        (CITY, '(city="a",)'),
+        (CITY, '(city="a"'),
+        (CITY, '("city"="a")'),
+        (CITY, '{"city": "a"}'),
+        (NESTED, '(to={"x": True})'),
+        (NESTED, "(any=Null)"),
+        (EMPTY_OBJECT, "(a=1)"),
+    ],
+)
+def test_other_calls_in_python_are_not_accepted(schema: Any, text: str) -> None:
+    assert not language(schema, PYTHON).matches(text.encode())
+
+
+@pytest.mark.parametrize("text", ["(any=true)", "(any=null)", "(any=None)", "(any=True)"])
+def test_constants_may_be_spelled_as_in_json_or_as_in_python(text: str) -> None:
+    assert language(NESTED, PYTHON).matches(text.encode())
+    assert json.loads(read(text, Random(0), PYTHON)[0])["any"] in (True, None)
+
+
+def is_written(value: Any, notation: Notation) -> bool:
+    """True where no name has a character that may not be bare, and no string has Gemma's mark."""
+    names = value if notation is PYTHON else _names(value)
+    is_plain = all(name and not set(name) & set(notation.not_in_names) for name in names)
+    return is_plain and (notation is PYTHON or MARK not in json.dumps(value).replace("\\", ""))
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, dict | list):
+            yield from _names(part)
 
 
 def _supported(random: Random) -> Iterator[dict[str, Any]]:
@@ -133,27 +211,34 @@ def _supported(random: Random) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.usual_cases(10)
+@both
 @pytest.mark.parametrize("seed", range(100))
-def test_texts_of_random_schemas_are_those_of_json(seed: int) -> None:
+def test_texts_of_random_schemas_are_those_of_json(seed: int, notation: Notation) -> None:
     random = Random(seed)
     schema = next(_supported(random))
-    made, of_json = language(schema), schema_language(schema)
+    made, of_json = language(schema, notation), schema_language(schema)
     for goal in (2, 10, 40, 200):
         text = random_word(made, random, goal).decode()
-        assert of_json.matches(read(text, random)[0].encode()), text
+        assert of_json.matches(read(text, random, notation)[0].encode()), text
         value = json.loads(random_word(of_json, random, goal))
-        assert made.matches(written(value).encode()) == _bare(value), value
+        text = notation.written(value)
+        assert made.matches(text.encode()) == is_written(value, notation), text
 
 
+@both
 @pytest.mark.parametrize("name", ["a:b", "", 'say "x"', "{a}", "a,b", "a\n"])
-def test_names_that_cannot_be_bare_are_left_out(name: str) -> None:
-    optional = {"properties": {name: {"type": "null"}}, "additionalProperties": False}
-    assert language({"type": "object", **optional}).matches(b"{}")
-    assert not language({"type": "object", **optional}).matches(f"{{{name}:null}}".encode())
+def test_names_that_cannot_be_bare_are_left_out(name: str, notation: Notation) -> None:
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "null"}},
+        "additionalProperties": False,
+    }
+    made = language(schema, notation)
+    assert made.matches(notation.written({}).encode())
+    assert not made.matches(notation.written({name: None}).encode())
+    needed = language({**schema, "required": [name]}, notation)
     with pytest.raises(NoAnswer):
-        build_automaton(
-            language({"type": "object", **optional, "required": [name]}), BYTES, Budget()
-        )
+        build_automaton(needed, BYTES, Budget())
 
 
 def test_marks_may_be_tokens_of_their_own() -> None:
@@ -161,13 +246,14 @@ def test_marks_may_be_tokens_of_their_own() -> None:
     made = language_of(grammar, {MARK: 300}, Budget())
     assert made.matches([*b"{city:", 300, *b'a"', 300, *b"}"])
     assert not made.matches([*b"{city:", 300, *MARK.encode(), 300, *b"}"])
-    assert not made.matches(written({"city": "a"}).encode())
+    assert not made.matches(gemma_written({"city": "a"}).encode())
 
 
-def test_answers_of_blocks_are_whole() -> None:
-    automaton = build_automaton(language(NESTED), BYTES, Budget())
+@both
+def test_answers_of_blocks_are_whole(notation: Notation) -> None:
+    automaton = build_automaton(language(NESTED, notation), BYTES, Budget())
     for seed in range(3):
         random = Random(seed)
         tokens = denoise(automaton, random, 16, 96)
         text = bytes(token for token in tokens if token < 256).decode()
-        jsonschema.validate(json.loads(read(text, random)[0]), NESTED)
+        jsonschema.validate(json.loads(read(text, random, notation)[0]), NESTED)

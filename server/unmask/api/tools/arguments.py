@@ -1,4 +1,4 @@
-"""Arguments of calls that come in pieces: JSON as it is, and Gemma's notation read as JSON."""
+"""Arguments of calls that come in pieces: JSON as it is, and other notations read as JSON."""
 
 import json
 import re
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 STRUCTURE = re.compile(r'["\\{}\[\]]')
+SCALAR_END = re.compile(r"[\s,:()\[\]{}]")
+CONSTANTS = {"True": "true", "False": "false", "None": "null"}
 GEMMA_QUOTE = '<|"|>'
 
 
@@ -118,6 +120,66 @@ class GemmaReader:
         parts.append(json.dumps(text[at:end], ensure_ascii=False) + ": ")
         self._is_name = False
         return end + 1 - at
+
+
+class PythonReader:
+    """Reads arguments of a Python call between brackets, whose strings are those of JSON."""
+
+    def __init__(self) -> None:
+        self._depth = 0  # open brackets
+        self._is_string = False
+        self._is_name = False  # True where the name of an argument comes
+
+    def read(self, text: str) -> Read:
+        """Write JSON of a piece; parts of escapes, names, numbers and constants are left."""
+        parts, at, is_end = list[str](), 0, False
+        while at < len(text) and not is_end:
+            length = self._part(text, at, parts)
+            at += length
+            is_end = self._depth == 0 and bool(parts)
+            if not length:
+                break
+        return Read("".join(parts), at, is_end)
+
+    def _part(self, text: str, at: int, parts: list[str]) -> int:
+        """Characters of the next part from `at` on; 0 if it takes more text to tell it."""
+        character = text[at]
+        if self._is_string:
+            size = 2 if character == "\\" else 1
+            if at + size > len(text):
+                return 0
+            parts.append(text[at : at + size])
+            self._is_string = character != '"'
+            return size
+        if self._is_name and character not in " )":
+            end = text.find("=", at)
+            if end < 0:
+                return 0
+            parts.append(json.dumps(text[at:end], ensure_ascii=False) + ": ")
+            self._is_name = False
+            return end + 1 - at
+        if character == '"' or SCALAR_END.match(character):
+            self._mark(character, parts)
+            return 1
+        found = SCALAR_END.search(text, at)
+        if found is None:
+            return 0
+        scalar = text[at : found.start()]
+        parts.append(CONSTANTS.get(scalar, scalar))
+        return len(scalar)
+
+    def _mark(self, character: str, parts: list[str]) -> None:
+        """Brackets, quotes, and what is between values; the call's own brackets are an object."""
+        if character in "([{":
+            self._depth += 1
+        elif character in ")]}":
+            self._depth -= 1
+        self._is_string = character == '"'
+        is_outer = self._depth == 1
+        if is_outer and character == " ":
+            return
+        self._is_name = is_outer and character in "(,"
+        parts.append({"(": "{", ")": "}"}.get(character, ", " if self._is_name else character))
 
 
 def _begins(text: str, size: int) -> bool:

@@ -3,15 +3,47 @@
 import enum
 import re
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from unmask.api.tools.arguments import GEMMA_QUOTE as GEMMA_QUOTE
-from unmask.api.tools.arguments import ArgumentReader, GemmaReader, JsonReader
+from unmask.api.tools.arguments import ArgumentReader, GemmaReader, JsonReader, PythonReader
 from unmask.api.tools.formats import CallFormat
 
-BEGINNING = re.compile(r'\{"name": "([^"]*)", "arguments": ')
 GEMMA_BEGINNING = "call:"
-GEMMA_CALL = re.compile(r"call:([^{]*)(?=\{)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The way to find calls behind a tag and to read their arguments."""
+
+    beginning: re.Pattern[str]
+    part: re.Pattern[str]  # of a beginning, at the end of a piece
+    name: re.Pattern[str]  # the beginning up to the arguments
+    reader: Callable[[], ArgumentReader]
+
+
+JSON_CALLS = _Kind(
+    beginning=re.compile(r"\{"),
+    part=re.compile(r"\Z"),
+    name=re.compile(r'\{"name": "([^"]*)", "arguments": '),
+    reader=JsonReader,
+)
+KINDS: Mapping[str, _Kind] = {
+    "lines": JSON_CALLS,
+    "list": JSON_CALLS,
+    "gemma": _Kind(
+        beginning=re.compile(GEMMA_BEGINNING),
+        part=re.compile(r"c(a(ll?)?)?\Z|\Z"),
+        name=re.compile(r"call:([^{]*)(?=\{)"),
+        reader=GemmaReader,
+    ),
+    "python": _Kind(
+        beginning=re.compile(r"[\w.-]+(?=\()"),
+        part=re.compile(r"[\w.-]*\Z"),
+        name=re.compile(r"([^(]+)(?=\()"),
+        reader=PythonReader,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +74,11 @@ class CallSplitter:
     def __init__(self, form: CallFormat, *, follows_text: bool = True) -> None:
         """An answer whose calls do not follow text has nothing else, if it begins with the tag."""
         self._opening = form.opening
-        self._form = form
+        self._kind = KINDS[form.kind]
         self._follows_text = follows_text
         self._place = _Place.TEXT if follows_text else _Place.START
         self._held = ""
-        self._arguments = self._reader()
+        self._arguments = self._kind.reader()
         self._num_calls = 0
 
     @property
@@ -95,23 +127,22 @@ class CallSplitter:
         """Read on to the next place; False if that takes more text."""
         match self._place:
             case _Place.BETWEEN:
-                begin = beginning_of(self._form)
-                at = self._held.find(begin)
-                if at < 0:
-                    self._held = self._held[1 - len(begin) :] if len(begin) > 1 else ""
+                found = self._kind.beginning.search(self._held)
+                if found is None:
+                    part = self._kind.part.search(self._held)
+                    self._held = "" if part is None else part[0]
                     return False
-                self._held = self._held[at:]
+                self._held = self._held[found.start() :]
                 self._place = _Place.BEGINNING
             case _Place.BEGINNING:
-                pattern = GEMMA_CALL if self._form.kind == "gemma" else BEGINNING
-                found = pattern.match(self._held)
+                found = self._kind.name.match(self._held)
                 if found is None:
                     return False
                 call_id = f"call_{uuid.uuid4().hex[:24]}"
                 pieces.append(CallPiece(self._num_calls, "", call_id, found[1]))
                 self._num_calls += 1
                 self._held = self._held[found.end() :]
-                self._place, self._arguments = _Place.ARGUMENTS, self._reader()
+                self._place, self._arguments = _Place.ARGUMENTS, self._kind.reader()
             case _:
                 read = self._arguments.read(self._held)
                 if read.json_text:
@@ -122,10 +153,7 @@ class CallSplitter:
                 self._place = _Place.BETWEEN
         return True
 
-    def _reader(self) -> ArgumentReader:
-        return GemmaReader() if self._form.kind == "gemma" else JsonReader()
-
 
 def beginning_of(form: CallFormat) -> str:
-    """Text by which a call is found behind its tag."""
-    return GEMMA_BEGINNING if form.kind == "gemma" else "{"
+    """Text that every call has, and that text behind calls may not have."""
+    return {"gemma": GEMMA_BEGINNING, "python": "("}.get(form.kind, "{")

@@ -16,15 +16,21 @@ OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class CallFormat:
-    """Tags around calls, each of which is a JSON object of a name and arguments, or Gemma's.
+    """Tags around calls, each of which is a JSON object of a name and arguments, or another text.
 
     Calls have tags of their own, on `lines` of their own, or one pair around a `list` of all calls.
-    Gemma's have a name before their arguments, which are in its own notation.
+    Those of `gemma` and `python` are a name before arguments in another notation, each between tags
+    of its own or all in a list. A chat template with this format has its `mark`.
     """
 
     opening: str
     closing: str
-    kind: Literal["lines", "list", "gemma"] = "lines"
+    kind: Literal["lines", "list", "gemma", "python"] = "lines"
+
+    @property
+    def mark(self) -> str:
+        """Text of chat templates."""
+        return f"{self.opening}[" if self.kind == "python" else self.opening
 
 
 HERMES = CallFormat("<tool_call>", "</tool_call>")
@@ -33,7 +39,9 @@ NEMOTRON = CallFormat("<TOOLCALL>", "</TOOLCALL>", "list")
 """The format of Nemotron."""
 GEMMA = CallFormat("<|tool_call>", "<tool_call|>", "gemma")
 """The format of Gemma 4, and so DiffusionGemma."""
-FORMATS = HERMES, NEMOTRON, GEMMA
+LFM2 = CallFormat("<|tool_call_start|>", "<|tool_call_end|>", "python")
+"""The format of LFM2 and LFM2.5."""
+FORMATS = HERMES, NEMOTRON, GEMMA, LFM2
 
 
 def format_of_template(template: str | None) -> CallFormat:
@@ -47,7 +55,7 @@ def format_of_template(template: str | None) -> CallFormat:
             raise _refusal(f"this model's chat template writes calls in {owner} format, {mark}")
     for form in FORMATS:
         is_lines = form.kind == "lines"
-        if form.opening in template and (not is_lines or ARGUMENTS.search(template)):
+        if form.mark in template and (not is_lines or ARGUMENTS.search(template)):
             return form
     raise _refusal("this model's chat template writes calls in a format that is not known")
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from unmask.api.errors import json_excerpt
 from unmask.api.reasoning import ThoughtTags
 from unmask.api.structured import Structured
+from unmask.api.tools.arguments import GEMMA_QUOTE
 from unmask.api.tools.bodies import (
     AllowedTools,
     Function,
@@ -16,7 +17,7 @@ from unmask.api.tools.bodies import (
     schema_of_arguments,
     tool_for_template,
 )
-from unmask.api.tools.calls import GEMMA_BEGINNING, GEMMA_QUOTE, beginning_of
+from unmask.api.tools.calls import GEMMA_BEGINNING, beginning_of
 from unmask.api.tools.formats import CallFormat, format_of_template
 from unmask.errors import InvalidRequest
 from unmask.grammar import (
@@ -26,6 +27,7 @@ from unmask.grammar import (
     Grammar,
     JsonSchema,
     Literal,
+    PythonArguments,
     Repeated,
     SpecialToken,
     Text,
@@ -33,6 +35,7 @@ from unmask.grammar import (
 )
 
 Tag = Callable[[str], Grammar]
+END = Literal("}")  # of a call in JSON
 
 
 class Asking(Protocol):
@@ -100,32 +103,40 @@ class ToolUse:
 
     def _calls(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
         opening, closing = tag(self.form.opening), tag(self.form.closing)
-        if self.form.kind == "gemma":
-            one = Chain((opening, self._gemma_call(tag, schemas), closing))
-            return Chain((one, *self._more(one)))
-        call: Grammar = Choice(
-            tuple(
-                Chain((Literal(beginning(function.name)), schema.grammar, Literal("}")))
-                for (_, function), schema in zip(self.functions, schemas, strict=True)
-            )
-        )
-        if self.form.kind == "list":
-            more = self._more(Chain((Literal(", "), call)))
-            return Chain((opening, Literal("["), call, *more, Literal("]"), closing))
-        one = Chain((opening, Literal("\n"), call, Literal("\n"), closing))
-        return Chain((one, *self._more(Chain((Literal("\n"), one)))))
+        call = self._call(tag, schemas)
+        match self.form.kind:
+            case "gemma":
+                one = Chain((opening, call, closing))
+                return Chain((one, *self._more(one)))
+            case "list" | "python":
+                more = self._more(Chain((Literal(", "), call)))
+                return Chain((opening, Literal("["), call, *more, Literal("]"), closing))
+            case "lines":
+                one = Chain((opening, Literal("\n"), call, Literal("\n"), closing))
+                return Chain((one, *self._more(Chain((Literal("\n"), one)))))
 
-    def _gemma_call(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
-        quote, calls = tag(GEMMA_QUOTE), list[Grammar]()
-        assert isinstance(quote, Literal | SpecialToken)
+    def _call(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
+        """One call of any function."""
+        calls = list[Grammar]()
         for (_, function), schema in zip(self.functions, schemas, strict=True):
-            assert isinstance(schema.grammar, JsonSchema)
-            arguments = GemmaArguments(schema.grammar, quote)
-            calls.append(Chain((Literal(f"{GEMMA_BEGINNING}{function.name}"), arguments)))
+            parts: tuple[Grammar, ...] = Literal(beginning(function.name)), schema.grammar, END
+            if self.form.kind == "gemma":
+                quote = tag(GEMMA_QUOTE)
+                assert isinstance(quote, Literal | SpecialToken)
+                name = Literal(f"{GEMMA_BEGINNING}{function.name}")
+                parts = name, GemmaArguments(_json_schema(schema), quote)
+            elif self.form.kind == "python":
+                parts = Literal(function.name), PythonArguments(_json_schema(schema))
+            calls.append(Chain(parts))
         return Choice(tuple(calls))
 
     def _more(self, call: Grammar) -> tuple[Grammar, ...]:
         return (Repeated(call),) if self.is_parallel else ()
+
+
+def _json_schema(schema: Structured) -> JsonSchema:
+    assert isinstance(schema.grammar, JsonSchema), "arguments have a schema"
+    return schema.grammar
 
 
 def beginning(name: str) -> str:

@@ -15,12 +15,14 @@ from unmask.decoding.automata.expressions import (
 )
 from unmask.decoding.automata.free_text import text_without
 from unmask.decoding.automata.gbnf import is_gbnf, read_gbnf
+from unmask.decoding.automata.gemma_notation import Gemma
 from unmask.decoding.automata.json_text import COMPACT, INDENTED, any_object, any_value
 from unmask.decoding.automata.lark import read_lark
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
-from unmask.decoding.automata.notations import Gemma, rewritten
+from unmask.decoding.automata.notations import Notation, State, rewritten
+from unmask.decoding.automata.python_notation import Python
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.rules import language_of_rules
 from unmask.decoding.automata.schema import json_schema
@@ -35,6 +37,7 @@ from unmask.grammar import (
     JsonObject,
     JsonSchema,
     Literal,
+    PythonArguments,
     Regex,
     Repeated,
     SpecialToken,
@@ -70,13 +73,18 @@ def _expression(grammar: Grammar, budget: Budget) -> Expression:
         case SpecialToken(token):
             return Special(token)
         case GemmaArguments(schema, quote):
-            json_text = minimize(compile_bytes(_expression(schema, budget), {}, budget)).as_dfa()
-            if json_text is None:
-                return NOTHING
-            return rewritten(json_text, Gemma(_expression(quote, budget)), budget)
+            return _arguments(schema, Gemma(_expression(quote, budget)), budget)
+        case PythonArguments(schema):
+            return _arguments(schema, Python(), budget)
         case Chain(parts):
             return concatenation(*(_expression(part, budget) for part in parts))
         case Choice(parts):
             return union([_expression(part, budget) for part in parts])
         case Repeated(part, least, most):
             return repetition(_expression(part, budget), least, most)
+
+
+def _arguments(schema: JsonSchema, notation: Notation[State], budget: Budget) -> Expression:
+    """Texts of a schema in another notation."""
+    of_json = minimize(compile_bytes(_expression(schema, budget), {}, budget)).as_dfa()
+    return NOTHING if of_json is None else rewritten(of_json, notation, budget)

@@ -17,6 +17,7 @@ from unmask.grammar import (
     GemmaArguments,
     Grammar,
     JsonSchema,
+    PythonArguments,
     Repeated,
     json_schema_of,
 )
@@ -56,6 +57,10 @@ def without_sizes(grammar: Grammar) -> Grammar:
             smaller = without_sizes(own)
             assert isinstance(smaller, JsonSchema)
             return GemmaArguments(smaller, quote)
+        case PythonArguments(own):
+            smaller = without_sizes(own)
+            assert isinstance(smaller, JsonSchema)
+            return PythonArguments(smaller)
         case Chain(parts):
             return Chain(tuple(map(without_sizes, parts)))
         case Choice(parts):
