@@ -61,8 +61,9 @@ def _native_noise(
 ) -> Tensor:
     out = torch.empty(len(seeds), count)
     keys = [key.expand(len(seeds)).contiguous() for key in (seeds, positions, steps)]
-    pointers = (tensor.data_ptr() for tensor in (out, *keys))
-    kernels(torch.float32).gumbel_noise(*pointers, len(seeds), first, count, get_num_threads())
+    pointers = [_int64(tensor).data_ptr() for tensor in keys]
+    native = kernels(torch.float32)
+    native.gumbel_noise(out.data_ptr(), *pointers, len(seeds), first, count, get_num_threads())
     return out
 
 
@@ -70,12 +71,20 @@ def gumbel_at(seeds: Tensor, positions: Tensor, steps: Tensor, entries: Tensor) 
     """`gumbel_noise` [N] of single vocabulary entries [N], with a key each."""
     if has_native(seeds.device, torch.float32):
         out = torch.empty(len(entries))
-        keys = [key.expand(len(entries)).contiguous() for key in (seeds, positions, steps)]
-        pointers = (tensor.data_ptr() for tensor in (out, *keys, entries.contiguous()))
-        kernels(torch.float32).gumbel_at(*pointers, len(entries), get_num_threads())
+        given = (seeds, positions, steps, entries)
+        kept = [tensor.expand(len(entries)).contiguous() for tensor in given]
+        pointers = [_int64(tensor).data_ptr() for tensor in kept]
+        native = kernels(torch.float32)
+        native.gumbel_at(out.data_ptr(), *pointers, len(entries), get_num_threads())
         return out
     words = philox((entries // 4, positions, steps, torch.zeros_like(entries)), _key(seeds))
     return _gumbel(words.gather(1, (entries % 4)[:, None])[:, 0])
+
+
+def _int64(tensor: Tensor) -> Tensor:
+    """The tensor, which C reads as int64."""
+    assert tensor.dtype == torch.int64, "keys and entries are int64"
+    return tensor
 
 
 def position_noise(seeds: Tensor, positions: Tensor, steps: Tensor) -> Tensor:

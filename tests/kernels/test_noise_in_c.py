@@ -59,3 +59,13 @@ def test_keys_may_share_memory_and_entries_may_be_alone() -> None:
     assert torch.equal(noise[0], noise[3])
     entries = torch.tensor([0, 7, 50, 99])
     assert torch.equal(gumbel_at(*shared, entries), noise[0, entries])
+
+
+def test_entries_may_lie_apart_in_memory_but_not_be_of_another_type() -> None:
+    """A copy that was freed too early would be read as another tensor's memory."""
+    entries = torch.arange(2_000_000).view(-1, 2)[:, 0] % 100
+    apart = torch.stack((entries, entries), 1)[:, 0]
+    key = torch.ones(1, dtype=torch.int64).expand(len(entries))
+    assert torch.equal(gumbel_at(key, key, key, apart), gumbel_at(key, key, key, entries))
+    with pytest.raises(AssertionError, match="int64"):
+        gumbel_at(key, key, key, entries.int())
