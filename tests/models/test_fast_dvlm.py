@@ -137,6 +137,9 @@ def test_the_class_or_the_model_type_tells_the_family(
             "rope_scaling of type linear with mrope_section is not supported",
         ),
         ("rope_scaling", {"mrope_interleaved": True}, r"rope_scaling\.mrope_interleaved: true"),
+        ("rope_scaling", None, r"has no mrope_section, by which rows of images are rotated"),
+        ("rope_scaling", {"type": "mrope"}, r"rope_scaling has no mrope_section"),
+        ("tie_word_embeddings", {}, r"tie_word_embeddings must be true, false or null"),
         ("layer_types", ["sliding_attention"] * 3, "layer_types with sliding_attention"),
         ("use_sliding_window", True, r"text_config\.use_sliding_window: true"),
         ("num_experts", 8, r"text_config\.num_experts: 8"),
@@ -157,6 +160,8 @@ def test_fields_of_another_text_model_are_refused_by_name(
         ({"vision_start": 3}, "vision_start: 3"),
         ({"text_config": None}, "config.json has no 'text_config'"),
         ({"bd_size": 0}, "bd_size must be a whole number"),
+        ({"tie_word_embeddings": [True]}, r"tie_word_embeddings must be true, false or null"),
+        ({"tie_word_embeddings": "false"}, r"tie_word_embeddings must be true, false or null"),
     ],
 )
 def test_fields_of_another_model_are_refused_by_name(

@@ -236,6 +236,16 @@ def test_checkpoints_of_another_kind_are_refused(
         load_lfm2(tmp_path)
 
 
+def test_an_odd_number_of_frequencies_is_refused_by_name(
+    reference: Reference, tmp_path: Path
+) -> None:
+    """Cosines and sines come in pairs."""
+    changed = reference.config | {"sigma_freq_embedding_size": 15}
+    replace(reference, config=changed).write(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match="sigma_freq_embedding_size must be even"):
+        load_lfm2(tmp_path)
+
+
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
 def test_weights_in_few_bits_give_nearly_the_same_tokens(
     reference: Reference, loaded: LoadedModel, tmp_path: Path, quantization: str

@@ -6,6 +6,9 @@ its rows predict the next positions, as rows of Fast-dLLM v2 do. Rows of images 
 they are in their image (M-RoPE).
 """
 
+from types import NoneType
+
+from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.config_values import without_nulls
 from unmask.models.decoder import Decoder
@@ -13,7 +16,7 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.fast_dllm import BLOCK_LENGTH, MASK_TOKEN_ID, SUB_BLOCK_LENGTH
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
-from unmask.models.rope import SECTION_FIELDS, plain_kind
+from unmask.models.rope import SECTION_FIELDS, SECTIONS, plain_kind
 from unmask.models.vision.qwen_traits import TOKEN, read_grid_traits
 from unmask.models.vision.qwen_weights import take_qwen_tower
 from unmask.models.vision.vision_config import NAME as VISION
@@ -72,6 +75,10 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     text |= {name: plain_kind(text[name]) for name in ROPES if name in text}
     text[TIED] = _is_tied(raw)
     vision = take_qwen_tower(raw, weights)
+    if vision is not None and not any((text.get(name) or {}).get(SECTIONS) for name in ROPES):
+        raise InvalidCheckpoint(
+            f"{TEXT}.rope_scaling has no {SECTIONS}, by which rows of images are rotated"
+        )
     decoder = build_decoder(
         text, weights, num_positions, take_mlp=dense(text), qkv_bias=True, root=ROOT
     )
@@ -84,8 +91,11 @@ def _is_tied(raw: RawConfig) -> bool | None:
 
     Releases of transformers read it of the text model or of the whole, and write one or both.
     """
-    said = {raw[TEXT].get(TIED), raw.get(TIED)} - {None}
-    return said.pop() if len(said) == 1 else None
+    said = [fields.get(TIED) for fields in (raw[TEXT], raw)]
+    if any(type(value) not in (bool, NoneType) for value in said):
+        raise InvalidCheckpoint(f"{TIED} must be true, false or null, got {said!r:.60}")
+    known = set(said) - {None}
+    return known.pop() if len(known) == 1 else None
 
 
 FAMILY = Family(

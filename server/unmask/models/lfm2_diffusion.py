@@ -39,6 +39,10 @@ class _Reader(LayerReader):
     def levels(self) -> NoiseLevels:
         hidden, width = self.config.hidden_size, self.raw.get("sigma_cond_dim") or LEVEL_WIDTH
         frequencies = self.raw.get("sigma_freq_embedding_size") or NUM_FREQUENCIES
+        if frequencies % 2:
+            raise InvalidCheckpoint(
+                f"sigma_freq_embedding_size must be even, for cosines and sines, got {frequencies}"
+            )
         shape = self.config.num_layers, PARTS * hidden
         return NoiseLevels(
             first=self.exact("model.sigma_embed.mlp.0", width, frequencies, bias=True),
