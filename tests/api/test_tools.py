@@ -11,7 +11,9 @@ from tests.api.fake_client import MODEL, TOKENIZER, answer
 from tests.api.sse import events
 from tests.support.tiny import CHAT_TEMPLATE, byte_tokenizer
 from tests.support.tool_chats import (
+    GEMMA_TEMPLATE,
     HERMES_TEMPLATE,
+    LFM2_TEMPLATE,
     NEMOTRON_TEMPLATE,
     TOOLS,
     tool_of,
@@ -259,6 +261,18 @@ def test_a_model_without_tools_in_its_template_refuses_them(call, engine):
         assert response.json()["error"]["param"] == "tools"
         assert "takes no tools" in response.json()["error"]["message"]
     ask(call, tool_choice="none")
+
+
+@pytest.mark.parametrize("template", [GEMMA_TEMPLATE, LFM2_TEMPLATE])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_function_that_the_notation_of_calls_cannot_write_is_named(call, engine, place, template):
+    engine.tokenizer = tool_tokenizer(template)
+    tools = [tool_of(f"f{i}", parameters={"properties": {"a": {}}}) for i in range(3)]
+    tools[place]["function"]["parameters"]["required"] = ["a:b"]
+    for fields in ({}, {"tool_choice": "required"}):
+        error = call("POST", CHAT, json={"messages": HI, "tools": tools, **fields}).json()["error"]
+        assert error["param"] == f"tools[{place}].function.parameters"
+        assert "cannot write these arguments" in error["message"]
 
 
 @pytest.mark.parametrize("place", [0, 2])

@@ -119,12 +119,12 @@ class ChatDialect:
         without: tuple[str, ...] = ()
         tags = tags_of_template(tokenizer.chat_template)
         if use is not None:
-            schemas, asked = use.schemas(), () if structured is None else (structured,)
+            functions, asked = use.arguments(tag), () if structured is None else (structured,)
             text = None if structured is None else structured.grammar
             given = sampling_values(body)
             goes_on = bool(given.get("ignore_eos") or given.get("min_tokens"))
-            grammar = use.grammar(tag, tags, schemas, text, goes_on=goes_on)
-            structured = Structured(grammar, "tools", parts=(*asked, *schemas))
+            grammar = use.grammar(tag, tags, functions, text, goes_on=goes_on)
+            structured = Structured(grammar, "tools", parts=(*asked, *functions))
             without = (use.form.opening,)
         if structured is None:
             return None

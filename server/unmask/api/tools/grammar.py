@@ -25,7 +25,6 @@ from unmask.grammar import (
     Choice,
     GemmaArguments,
     Grammar,
-    JsonSchema,
     Literal,
     PythonArguments,
     Repeated,
@@ -35,7 +34,6 @@ from unmask.grammar import (
 )
 
 Tag = Callable[[str], Grammar]
-END = Literal("}")  # of a call in JSON
 
 
 class Asking(Protocol):
@@ -66,21 +64,30 @@ class ToolUse:
         """All tools, as the chat template is given them."""
         return tuple(map(tool_for_template, self.tools))
 
-    def schemas(self) -> tuple[Structured, ...]:
-        """Arguments of each function, and the path of their schema."""
+    def arguments(self, tag: Tag) -> tuple[Structured, ...]:
+        """Arguments of each function in the model's notation, and the path of their schema."""
         return tuple(
-            Structured(
-                json_schema_of(schema_of_arguments(function), is_exact=bool(function.strict)),
-                f"tools[{i}].function.parameters",
-            )
+            Structured(self._written(tag, function), f"tools[{i}].function.parameters")
             for i, function in self.functions
         )
+
+    def _written(self, tag: Tag, function: Function) -> Grammar:
+        schema = json_schema_of(schema_of_arguments(function), is_exact=bool(function.strict))
+        match self.form.kind:
+            case "gemma":
+                quote = tag(GEMMA_QUOTE)
+                assert isinstance(quote, Literal | SpecialToken)
+                return GemmaArguments(schema, quote)
+            case "python":
+                return PythonArguments(schema)
+            case "lines" | "list":
+                return schema
 
     def grammar(
         self,
         tag: Tag,
         thoughts: ThoughtTags,
-        schemas: Sequence[Structured],
+        arguments: Sequence[Structured],
         text: Grammar | None,
         *,
         goes_on: bool,
@@ -90,7 +97,7 @@ class ToolUse:
         Without a format it is free text, which may come before calls too, and behind them if it
         `goes_on`: without the text by which `CallSplitter` finds calls.
         """
-        calls = self._calls(tag, schemas)
+        calls = self._calls(tag, arguments)
         if self.is_required:
             return calls
         if text is not None:
@@ -101,9 +108,10 @@ class ToolUse:
             calls = Chain((calls, Text((*tags, beginning_of(self.form)))))
         return Chain((Text(tags), Repeated(calls, 0, 1)))
 
-    def _calls(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
+    def _calls(self, tag: Tag, arguments: Sequence[Structured]) -> Grammar:
         opening, closing = tag(self.form.opening), tag(self.form.closing)
-        call = self._call(tag, schemas)
+        functions = zip(self.functions, arguments, strict=True)
+        call = Choice(tuple(self._call(f.name, given.grammar) for (_, f), given in functions))
         match self.form.kind:
             case "gemma":
                 one = Chain((opening, call, closing))
@@ -115,28 +123,17 @@ class ToolUse:
                 one = Chain((opening, Literal("\n"), call, Literal("\n"), closing))
                 return Chain((one, *self._more(Chain((Literal("\n"), one)))))
 
-    def _call(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
-        """One call of any function."""
-        calls = list[Grammar]()
-        for (_, function), schema in zip(self.functions, schemas, strict=True):
-            parts: tuple[Grammar, ...] = Literal(beginning(function.name)), schema.grammar, END
-            if self.form.kind == "gemma":
-                quote = tag(GEMMA_QUOTE)
-                assert isinstance(quote, Literal | SpecialToken)
-                name = Literal(f"{GEMMA_BEGINNING}{function.name}")
-                parts = name, GemmaArguments(_json_schema(schema), quote)
-            elif self.form.kind == "python":
-                parts = Literal(function.name), PythonArguments(_json_schema(schema))
-            calls.append(Chain(parts))
-        return Choice(tuple(calls))
+    def _call(self, name: str, arguments: Grammar) -> Grammar:
+        match self.form.kind:
+            case "gemma":
+                return Chain((Literal(f"{GEMMA_BEGINNING}{name}"), arguments))
+            case "python":
+                return Chain((Literal(name), arguments))
+            case "lines" | "list":
+                return Chain((Literal(beginning(name)), arguments, Literal("}")))
 
     def _more(self, call: Grammar) -> tuple[Grammar, ...]:
         return (Repeated(call),) if self.is_parallel else ()
-
-
-def _json_schema(schema: Structured) -> JsonSchema:
-    assert isinstance(schema.grammar, JsonSchema), "arguments have a schema"
-    return schema.grammar
 
 
 def beginning(name: str) -> str:

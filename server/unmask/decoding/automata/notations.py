@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
 from unmask.decoding.automata.dfa import Dfa
+from unmask.decoding.automata.errors import InvalidGrammar
 from unmask.decoding.automata.expressions import Edge, Expression, Graph
 from unmask.decoding.automata.limits import Budget
 
@@ -32,7 +33,8 @@ class Notation(Protocol[State]):
 
 
 def rewritten(dfa: Dfa, notation: Notation[State], budget: Budget) -> Expression:
-    """Texts of the JSON that an automaton has, in a notation."""
+    """Texts of the JSON that an automaton has, in a notation; raises `InvalidGrammar` for none."""
+    known: dict[tuple[State, frozenset[int]], list[tuple[Expression, State]]] = {}
     edges_of: list[list[tuple[frozenset[int], int]]] = [[] for _ in range(dfa.num_states)]
     for source, symbols, target in dfa.edges():
         edges_of[source].append((symbols, target))
@@ -41,13 +43,20 @@ def rewritten(dfa: Dfa, notation: Notation[State], budget: Budget) -> Expression
         if i % 256 == 0:
             budget.check("parts", len(edges), budget.limits.parts)
         for symbols, target in edges_of[own]:
-            for text, behind in notation.moves(state, symbols):
+            if (state, symbols) not in known:
+                known[state, symbols] = list(notation.moves(state, symbols))
+            for text, behind in known[state, symbols]:
                 pair = target, behind
                 if pair not in numbers:
                     numbers[pair] = len(pairs)
                     pairs.append(pair)
                 edges.append(Edge(i, text, numbers[pair]))
-    ends = (
+    ends = frozenset(
         i for i, (own, state) in enumerate(pairs) if dfa.accepts[own] and notation.accepts(state)
     )
-    return Graph(len(pairs), tuple(edges), frozenset(ends))
+    if not ends:
+        raise InvalidGrammar(
+            "the notation of this model's calls cannot write these arguments: a name that is "
+            "required or a text has characters that it does not have"
+        )
+    return Graph(len(pairs), tuple(edges), ends)
