@@ -252,14 +252,14 @@ def test_calls_of_uniform_noise_are_valid(tmp_path_factory):
             assert one.message.tool_calls
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("ends", ["", "<|turn>model\n", "<|channel>thought\n"])
 def test_calls_on_a_canvas_are_valid_behind_thoughts(ends, tmp_path_factory):
     tags = ("<|channel>", "<channel|>", *GEMMA_TAGS)
     template = GEMMA_TEMPLATE + "{# <|channel> #}" * (ends != "") + ends
     with serving("dgemma", tool_tokenizer(template, tags), tmp_path_factory) as completions:
-        for i in range(2):
-            (one,) = completions.create(**asking(i, tool_choice="required")).choices
-            check_calls(one.message)
-            assert one.message.tool_calls
-            assert one.message.content is None
-            assert one.finish_reason == "tool_calls"
+        (one,) = completions.create(**asking(1, tool_choice=NAMED) | {"max_tokens": 64}).choices
+        check_calls(one.message, ("move",))
+        assert one.message.tool_calls
+        assert one.message.content is None
+        assert one.finish_reason == "tool_calls"
