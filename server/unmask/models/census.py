@@ -161,7 +161,7 @@ SERVED = (
         "LFM2.5-350M-diffusion-exp",
         ("Lfm2ForBlockDiffusion",),
         "lfm2-diffusion",
-        "small enough for a CPU; its configuration was not seen, and tools are not called",
+        "small enough for a CPU; its configuration was not seen",
     ),
     Published(
         "LFM2.5-Encoder-350M-Diffusion",
