@@ -69,6 +69,10 @@ class SpecialToken:
     token: str
 
 
+GEMMA_QUOTE = '<|"|>'
+"""Text of the mark around strings."""
+
+
 @dataclass(frozen=True, slots=True)
 class GemmaArguments:
     """JSON of a schema in Gemma's notation, whose strings stand between two `quote` marks."""

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from unmask.api.tags import begun
 from unmask.grammar import Chain, Grammar, Literal, Regex, Repeated, Text
 
 AFTER = Regex(r"\n{0,2}")  # after thoughts
@@ -94,8 +95,7 @@ class ReasoningSplitter:
             self._held = ""
             return reasoning.rstrip()
         # The tag may begin at the end, and white space before it is cut.
-        size = next(n for n in range(len(closing) - 1, -1, -1) if reasoning.endswith(closing[:n]))
-        ready = reasoning[: len(reasoning) - size].rstrip()
+        ready = reasoning[: len(reasoning) - begun(closing, reasoning)].rstrip()
         self._held = reasoning[len(ready) :]
         return ready
 

@@ -15,7 +15,7 @@ from unmask.models.family import Family, Presets, RawConfig, TokenId, Traits
 from unmask.models.rope import SECTIONS
 from unmask.models.vision.qwen2_config import read_qwen2_config
 from unmask.models.vision.qwen2_weights import take_qwen2_tower
-from unmask.models.vision.qwen_traits import TOKEN, unit_traits
+from unmask.models.vision.qwen_traits import OTHER_TOKENS, TOKEN, unit_traits
 from unmask.models.vision.vision_config import NAME as VISION
 from unmask.models.weights import Weights
 
@@ -24,13 +24,7 @@ STATED_POSITIONS = 8192  # of the authors' training; the configuration still has
 FIELDS = dream.FIELDS.joined(
     ConfigFields(
         read=frozenset((TOKEN, VISION, SECTIONS)),
-        # Videos are not supported.
-        harmless=frozenset(
-            (
-                *("video_token_id", "vision_end_token_id", "vision_start_token_id"),
-                "vision_token_id",
-            )
-        ),
+        harmless=OTHER_TOKENS,
         accepted={
             "expand_token_id": (),
             "delete_token_id": (),

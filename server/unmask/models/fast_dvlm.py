@@ -17,7 +17,7 @@ from unmask.models.fast_dllm import BLOCK_LENGTH, MASK_TOKEN_ID, SUB_BLOCK_LENGT
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.rope import SECTION_FIELDS, SECTIONS, plain_kind
-from unmask.models.vision.qwen_traits import TOKEN, read_grid_traits
+from unmask.models.vision.qwen_traits import OTHER_TOKENS, TOKEN, read_grid_traits
 from unmask.models.vision.qwen_weights import take_qwen_tower
 from unmask.models.vision.vision_config import NAME as VISION
 from unmask.models.weights import Weights
@@ -33,13 +33,10 @@ TRAINING = frozenset(
         *("self_spec_inference_mode", "use_block_causal_mask"),
     )
 )
-TOKENS = frozenset(
-    ("video_token_id", "vision_end_token_id", "vision_start_token_id", "vision_token_id")
-)
 OF_TEXT = QWEN_FIELDS.joined(
     ConfigFields(
         # `bd_size` is beside the text model, where it has the default of its class.
-        harmless=TRAINING | TOKENS | {"bd_size", TOKEN},
+        harmless=TRAINING | OTHER_TOKENS | {"bd_size", TOKEN},
         nested=dict.fromkeys(ROPES, SECTION_FIELDS),
     )
 )
@@ -47,7 +44,7 @@ FIELDS = ConfigFields(
     read=frozenset((TOKEN, VISION, TIED, "bd_size")),
     # The class builds its text model of `text_config`, whatever is said beside it.
     harmless=TRAINING
-    | TOKENS
+    | OTHER_TOKENS
     | {"is_composition"}
     | OF_TEXT.read
     | OF_TEXT.harmless

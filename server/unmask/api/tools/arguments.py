@@ -5,10 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from unmask.api.tags import begun
+from unmask.grammar import GEMMA_QUOTE
+
 STRUCTURE = re.compile(r'["\\{}\[\]]')
 SCALAR_END = re.compile(r"[\s,:()\[\]{}]")
 CONSTANTS = {"True": "true", "False": "false", "None": "null"}
-GEMMA_QUOTE = '<|"|>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class GemmaReader:
             self._is_string = False
             return end + len(GEMMA_QUOTE) - at
         rest = text[at:]
-        held = next((n for n in range(len(GEMMA_QUOTE) - 1, 0, -1) if _begins(rest, n)), 0)
+        held = begun(GEMMA_QUOTE, rest)
         parts.append(_escaped(rest[: len(rest) - held]))
         return len(rest) - held
 
@@ -180,11 +182,6 @@ class PythonReader:
             return
         self._is_name = is_outer and character in "(,"
         parts.append({"(": "{", ")": "}"}.get(character, ", " if self._is_name else character))
-
-
-def _begins(text: str, size: int) -> bool:
-    """True if a text ends with so much of a mark."""
-    return text.endswith(GEMMA_QUOTE[:size])
 
 
 def _escaped(text: str) -> str:

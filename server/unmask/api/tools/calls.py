@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from unmask.api.tags import begun
 from unmask.api.tools.arguments import ArgumentReader, GemmaReader, JsonReader, PythonReader
 from unmask.api.tools.formats import CallFormat
 
@@ -117,9 +118,7 @@ class CallSplitter:
             self._held = ""
             return text
         # The tag may begin at the end, and white space before it is cut.
-        sizes = range(len(self._opening) - 1, -1, -1)
-        size = next(n for n in sizes if text.endswith(self._opening[:n]))
-        ready = text[: len(text) - size].rstrip()
+        ready = text[: len(text) - begun(self._opening, text)].rstrip()
         self._held = text[len(ready) :]
         return ready
 

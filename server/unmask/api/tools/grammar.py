@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from unmask.api.errors import json_excerpt
 from unmask.api.reasoning import ThoughtTags
 from unmask.api.structured import Structured
-from unmask.api.tools.arguments import GEMMA_QUOTE
 from unmask.api.tools.bodies import (
     AllowedTools,
     Function,
@@ -21,6 +20,7 @@ from unmask.api.tools.calls import GEMMA_BEGINNING, beginning_of
 from unmask.api.tools.formats import CallFormat, format_of_template
 from unmask.errors import InvalidRequest
 from unmask.grammar import (
+    GEMMA_QUOTE,
     Chain,
     Choice,
     GemmaArguments,

@@ -6,13 +6,13 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from unmask.decoding.automata.expressions import EMPTY, NUM_BYTES, Expression, OneOf
+from unmask.grammar import GEMMA_QUOTE
 
 QUOTE, BACKSLASH, COLON, COMMA = b'":'[0], b"\\"[0], b":"[0], b","[0]
 OPENING, CLOSING, SPACE = frozenset(b"{["), frozenset(b"}]"), b" "[0]
 LITERAL = frozenset(b"0123456789+-.eEtrufalsn")  # numbers, true, false and null
 # Characters of escapes in JSON, and the bytes that they stand for.
 ESCAPES = dict(zip(b'nrtbf"\\/', b'\n\r\t\b\f"\\/', strict=True))
-GEMMA_QUOTE = '<|"|>'
 # Bytes of names that no part of a notation is.
 NAMES = frozenset(range(NUM_BYTES)) - frozenset(b'{}[]:,"\\<>') - frozenset(range(0x20))
 

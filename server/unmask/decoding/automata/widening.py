@@ -53,14 +53,10 @@ def without_sizes(grammar: Grammar) -> Grammar:
             for path in Walk(schema, most=1).large:
                 _leave_out(schema, path)
             return json_schema_of(schema, indents=indents, is_exact=False)
-        case GemmaArguments(own, quote):
-            smaller = without_sizes(own)
+        case GemmaArguments() | PythonArguments():
+            smaller = without_sizes(grammar.schema)
             assert isinstance(smaller, JsonSchema)
-            return GemmaArguments(smaller, quote)
-        case PythonArguments(own):
-            smaller = without_sizes(own)
-            assert isinstance(smaller, JsonSchema)
-            return PythonArguments(smaller)
+            return replace(grammar, schema=smaller)
         case Chain(parts):
             return Chain(tuple(map(without_sizes, parts)))
         case Choice(parts):

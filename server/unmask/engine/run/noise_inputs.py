@@ -156,6 +156,8 @@ def noise_inputs(
 
 def earlier_slots(batch: StepBatch, model: NoiseModel) -> Array:
     """Slots [T, K] of the positions before each row; of those before the first, any."""
+    if not model.num_earlier:
+        return np.empty((batch.num_tokens, 0), np.int64)
     owner = np.repeat(np.arange(len(batch.spans)), np.diff(batch.query_starts))
     before = batch.positions[:, None] - np.arange(model.num_earlier, 0, -1)
     pages, offsets = np.divmod(np.maximum(before, 0), model.page_size)

@@ -22,6 +22,10 @@ from unmask.models.vision.qwen_config import QwenVisionConfig, read_qwen_config
 from unmask.models.vision.vision_config import DEVIATION, MEAN, refused
 
 TOKEN, PAD = "image_token_id", "<|image_pad|>"
+# Of text around images, which prompts have, and of videos, which are not supported.
+OTHER_TOKENS = frozenset(
+    ("video_token_id", "vision_end_token_id", "vision_start_token_id", "vision_token_id")
+)
 SIZE, LEAST, MOST = "size", "shortest_edge", "longest_edge"
 OWN = {LEAST: "min_pixels", MOST: "max_pixels"}  # names that override those of a size
 # Defaults of transformers' class.
