@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask.models.cached_attention import attend, store_heads
 from unmask.models.decoder import GatedMlp
 from unmask.models.gemma_config import Span
 from unmask.models.inputs import NO_CANVAS, ForwardInputs, Vision, index_of_canvas_rows
 from unmask.models.kv_cache import LayerShape
-from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
+from unmask_kernels.layers.ops import rms_norm
 from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
 from unmask_kernels.linear.ops import GatedLinear, Linear
 from unmask_kernels.linear.padding import pad_rows, row_unit
@@ -172,31 +172,12 @@ class CanvasDecoder:
         }
         normed: Tensor | QuantizedRows = rms_norm(x, self._layers[0].input_norm, eps)
         for i, layer in enumerate(self._layers):
-            keys, values = step.cache.keys[i], step.cache.values[i]
-            scales = step.cache.scales[i]
             projected = layer.heads(normed)[:num_rows]
             heads = projected.view(num_rows, -1, self._shapes[i].head_dim)
-            query = qk_norm_rope_store(
-                heads,
-                layer.head_norms,
-                eps,
-                *cos_sin[layer.span],
-                keys,
-                values,
-                step.slots,
-                key_scales=scales,
-                value_scales=scales,
-                key_is_value=heads.shape[1] < len(layer.head_norms),
-            )
-            mixed = attention(
-                query,
-                keys,
-                values,
-                step.plans[i],
-                1.0,
-                key_scales=scales,
-                value_scales=scales,
-            )
+            norms, rotation = layer.head_norms, cos_sin[layer.span]
+            key_is_value = heads.shape[1] < len(norms)
+            query = store_heads(step, i, heads, norms, eps, rotation, key_is_value=key_is_value)
+            mixed = attend(step, i, query, 1.0)
             mixed = layer.out(pad_rows(mixed.flatten(1)))
             forward = layer.feed_forward
             x, inputs = add_attention(

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask.models.cached_attention import attend, store_heads
 from unmask.models.inputs import ForwardInputs, Vision
 from unmask.models.kv_cache import LayerShape
 from unmask.models.lora import LowRank
 from unmask.models.rope import QueryScale, Rope, rope_tables
 from unmask.models.weights import Weights
-from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import Activation, mixed_embedding, qk_norm_rope_store, rms_norm
+from unmask_kernels.layers.ops import Activation, mixed_embedding, rms_norm
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.moe.routing import number_blocks
@@ -201,7 +201,7 @@ class Decoder:
         """
         c = self.config
         eps = c.rms_norm_eps
-        cos, sin = self._rotation(step)
+        cos_sin = self._rotation(step)
         scaled = self._query_scales
         query_scale = None if scaled is None else scaled[step.positions]  # [T, 1, 1]
         adapted = step.adapted if self.draft_adapters else None
@@ -209,37 +209,16 @@ class Decoder:
         x = pad_rows(self._embed(step), self.row_unit)
         blocks = self._routing_blocks(step.positions, len(x))
         for i, layer in enumerate(self._layers):
-            keys, values = step.cache.keys[i], step.cache.values[i]
             projected = layer.qkv(rms_norm_for(layer.qkv, x, layer.input_norm, eps))
             heads = projected[:num_rows].view(num_rows, -1, c.head_dim)
-            scales = step.cache.scales[i]
-            query = qk_norm_rope_store(
-                heads,
-                layer.qk_norm,
-                eps,
-                cos,
-                sin,
-                keys,
-                values,
-                step.slots,
-                key_scales=scales,
-                value_scales=scales,
-            )
+            query = store_heads(step, i, heads, layer.qk_norm, eps, cos_sin)
             if query_scale is not None:
                 query = query * query_scale
             wanted = step.wanted if layer is self._layers[-1] else None
             if wanted is not None and len(wanted) == 0:
                 return x[:0]
             wanted = wanted if blocks is None else None
-            mixed = attention(
-                query,
-                keys,
-                values,
-                step.plans[i],
-                c.head_dim**-0.5,
-                key_scales=scales,
-                value_scales=scales,
-            )
+            mixed = attend(step, i, query, c.head_dim**-0.5)
             if wanted is not None:
                 x, mixed = pad_rows(x[wanted], self.row_unit), mixed[wanted]
                 num_rows = len(wanted)

@@ -16,7 +16,7 @@ from torch import Tensor
 from unmask.models.decoder import DecoderConfig
 from unmask.models.inputs import NO_CANVAS, ForwardInputs, Vision, index_of_canvas_rows
 from unmask.models.kv_cache import LayerShape
-from unmask.models.lfm2_layers import ConvolutionMixer, Lfm2Layer, attend, layer_shapes
+from unmask.models.lfm2_layers import ConvolutionMixer, Lfm2Layer, layer_shapes, mix_by_attention
 from unmask_kernels.convolution.ops import short_convolution
 from unmask_kernels.layers.modulation import enter_layer, leave_layer, next_layer
 from unmask_kernels.layers.ops import rms_norm
@@ -122,7 +122,7 @@ class Lfm2Decoder:
                 num_convolutions += 1
             else:
                 given = entered.normed, step, cos_sin, num_attentions
-                mixed = attend(layer.mixer, self._config, *given)
+                mixed = mix_by_attention(layer.mixer, self._config, *given)
                 num_attentions += 1
             inner = layer.mixer.out.add(pad_rows(mixed), entered.inner.clone())
             out = layer.mlp.add(rms_norm(inner, layer.mlp_norm, eps), inner)

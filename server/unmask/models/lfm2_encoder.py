@@ -21,9 +21,9 @@ from unmask.models.lfm2_layers import (
     NUM_TAPS,
     ConvolutionMixer,
     LayerReader,
-    attend,
     layer_kinds,
     layer_shapes,
+    mix_by_attention,
     read_config,
 )
 from unmask.models.rope import rope_tables
@@ -92,7 +92,7 @@ class Lfm2Encoder:
                 projected = mixer.inner(normed)[:num_rows]
                 mixed = centred_convolution(projected, mixer.weight, mixer.bias, step.positions)
             else:
-                mixed = attend(mixer, self._config, normed, step, cos_sin, num_attentions)
+                mixed = mix_by_attention(mixer, self._config, normed, step, cos_sin, num_attentions)
                 num_attentions += 1
             x = mixer.out.add(pad_rows(mixed, self.row_unit), x)
             x = layer.mlp.add(rms_norm(x, layer.mlp_norm, eps), x)

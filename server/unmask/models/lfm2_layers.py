@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.cached_attention import attend, store_heads
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import DecoderConfig, GatedMlp, take_gated_mlp, take_qk_norm, take_qkv
 from unmask.models.family import RawConfig
@@ -14,8 +15,6 @@ from unmask.models.kv_cache import LayerShape
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
-from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import qk_norm_rope_store
 from unmask_kernels.linear.ops import Linear, make_linear
 
 THETA, NUM_TAPS = 1_000_000.0, 3  # where a configuration does not say
@@ -86,7 +85,7 @@ def layer_shapes(config: DecoderConfig, layers: Sequence[Lfm2Layer]) -> tuple[La
     return (shape,) * sum(isinstance(layer.mixer, AttentionMixer) for layer in layers)
 
 
-def attend(
+def mix_by_attention(
     mixer: AttentionMixer,
     config: DecoderConfig,
     normed: Tensor,
@@ -96,30 +95,9 @@ def attend(
 ) -> Tensor:
     """Mixed rows [T, H D] of `normed` [M, C], before the product; `index` counts such layers."""
     num_rows = len(step.token_ids)
-    keys, values = step.cache.keys[index], step.cache.values[index]
-    scales = step.cache.scales[index]
     heads = mixer.qkv(normed)[:num_rows].view(num_rows, -1, config.head_dim)
-    query = qk_norm_rope_store(
-        heads,
-        mixer.qk_norm,
-        config.rms_norm_eps,
-        *cos_sin,
-        keys,
-        values,
-        step.slots,
-        key_scales=scales,
-        value_scales=scales,
-    )
-    mixed = attention(
-        query,
-        keys,
-        values,
-        step.plans[index],
-        config.head_dim**-0.5,
-        key_scales=scales,
-        value_scales=scales,
-    )
-    return mixed.flatten(1)
+    query = store_heads(step, index, heads, mixer.qk_norm, config.rms_norm_eps, cos_sin)
+    return attend(step, index, query, config.head_dim**-0.5).flatten(1)
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:

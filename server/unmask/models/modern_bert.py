@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.a2d import BLOCK_LENGTH
+from unmask.models.cached_attention import attend, store_heads
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import with_bias, with_bias_input
 from unmask.models.family import Family, RawConfig, Traits
@@ -23,8 +24,6 @@ from unmask.models.kv_cache import LayerShape
 from unmask.models.layers import LayerNorm
 from unmask.models.rope import plain_rope, rope_tables
 from unmask.models.weights import Weights
-from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import qk_norm_rope_store
 from unmask_kernels.linear.ops import Linear, make_linear
 from unmask_kernels.linear.padding import pad_rows, row_unit
 
@@ -156,29 +155,10 @@ class ModernBert:
         embedded = F.embedding(step.token_ids, self._embedding)
         x = self._embedding_norm(pad_rows(embedded, self.row_unit))
         for i, layer in enumerate(self._layers):
-            keys, values = step.cache.keys[i], step.cache.values[i]
-            scales = step.cache.scales[i]
             normed = x if layer.attention_norm is None else layer.attention_norm(x)
-            query = qk_norm_rope_store(
-                layer.qkv(normed)[:num_rows].view(num_rows, -1, self._head_dim),
-                None,
-                0.0,
-                *cos_sin[layer.span],
-                keys,
-                values,
-                step.slots,
-                key_scales=scales,
-                value_scales=scales,
-            )
-            mixed = attention(
-                query,
-                keys,
-                values,
-                step.plans[i],
-                self._head_dim**-0.5,
-                key_scales=scales,
-                value_scales=scales,
-            )
+            heads = layer.qkv(normed)[:num_rows].view(num_rows, -1, self._head_dim)
+            query = store_heads(step, i, heads, None, 0.0, cos_sin[layer.span])
+            mixed = attend(step, i, query, self._head_dim**-0.5)
             x = layer.out.add(pad_rows(mixed.flatten(1), self.row_unit), x)
             gate, up = layer.gate_up(layer.mlp_norm(x)).chunk(2, dim=-1)
             x = layer.down.add(self._activation(gate) * up, x)
